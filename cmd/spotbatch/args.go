@@ -1,0 +1,63 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spotbatch/spotbatch/pkg/jobs"
+)
+
+// jobArgs checks the number of job ids, and that they can be ids.
+func jobArgs(least, most int) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return errors.New("give the id of a job")
+		case most > 0 && len(args) > most:
+			return fmt.Errorf("give %s, not %d", count(most, "job id"), len(args))
+		}
+		for _, id := range args {
+			if !jobs.ValidID(id) {
+				return fmt.Errorf("%q cannot be the id of a job", cut(id, 64))
+			}
+		}
+		return nil
+	}
+}
+
+// jobError names the job that was not found.
+func jobError(id string, err error) error {
+	if errors.Is(err, jobs.ErrNotFound) {
+		return &exitError{exitNotFound, fmt.Errorf("there is no job %s", id)}
+	}
+	return err
+}
+
+// eachJob does the same for several jobs: one that fails does not keep the others from it.
+func eachJob(ids []string, do func(id string) error) error {
+	var failed []error
+	for _, id := range ids {
+		if err := do(id); err != nil {
+			failed = append(failed, jobError(id, err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// completeJobs completes job ids with those of the newest jobs.
+func (c *cli) completeJobs(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	var ids []string
+	err := c.with(cmd.Context(), func(b machine) error {
+		page, err := b.List(cmd.Context(), jobs.Query{})
+		for _, j := range page.Jobs {
+			ids = append(ids, j.JobID+"\t"+string(j.Status)+" "+j.JobName)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	return ids, cobra.ShellCompDirectiveNoFileComp
+}

@@ -1,0 +1,317 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/spotbatch/spotbatch/pkg/jobs"
+)
+
+const (
+	// fewJobs is how many jobs are told of one by one; of more there are summaries.
+	fewJobs = 20
+	// batchMax is how many jobs are read in a row: what one look costs does not grow with the number of jobs.
+	batchMax = 256
+	// lookAnyway is how long nothing is looked at where no change is announced.
+	lookAnyway = 2 * time.Second
+)
+
+// follower follows jobs to their end. Of each it keeps a mark, not the document, so that it can follow very many.
+type follower struct {
+	c    *cli
+	b    backend
+	tell func(*jobs.Job, []string) // what is new of a job; may be nil
+	show func()                    // after each look; may be nil
+
+	mu     sync.Mutex // guards all below
+	tracks []track
+	index  map[string]int
+	open   bool // more jobs may come
+	more   chan struct{}
+	head   int // no live job stands before it
+	cursor int // where the next look at the rest begins
+	counts map[jobs.Status]int
+	totals totals
+	began  time.Time
+	// running are the jobs that ran at the last look.
+	running []int
+}
+
+// track is one job that is followed.
+type track struct {
+	id, name string
+	mark
+}
+
+func (c *cli) follower(b backend) *follower {
+	return &follower{
+		c: c, b: b, index: map[string]int{}, open: true, more: make(chan struct{}, 1), counts: map[jobs.Status]int{},
+		totals: newTotals(), began: c.now(),
+	}
+}
+
+// add follows one more job from where it stands.
+func (f *follower) add(ctx context.Context, j *jobs.Job) {
+	f.mu.Lock()
+	if _, twice := f.index[j.JobID]; twice {
+		f.mu.Unlock()
+		return
+	}
+	f.index[j.JobID] = len(f.tracks)
+	f.tracks = append(f.tracks, track{id: j.JobID, name: j.JobName})
+	f.mu.Unlock()
+	f.see(ctx, j)
+	f.wake()
+}
+
+// complete says that no more jobs come.
+func (f *follower) complete() {
+	f.mu.Lock()
+	f.open = false
+	f.mu.Unlock()
+	f.wake()
+}
+
+func (f *follower) wake() {
+	select {
+	case f.more <- struct{}{}:
+	default:
+	}
+}
+
+// run follows until every job has ended.
+func (f *follower) run(ctx context.Context) error {
+	changed := f.b.Watch(ctx)
+	for {
+		if err := f.look(ctx); err != nil {
+			return err
+		}
+		if f.show != nil {
+			f.show()
+		}
+		if f.done() {
+			return nil
+		}
+		if err := f.wait(ctx, changed); err != nil {
+			return err
+		}
+	}
+}
+
+func (f *follower) done() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.open && f.live() == 0
+}
+
+// live counts the jobs that have not ended.
+func (f *follower) live() int { return len(f.tracks) - f.ended() }
+
+func (f *follower) ended() int {
+	return f.counts[jobs.StatusSucceeded] + f.counts[jobs.StatusFailed] + f.counts[jobs.StatusCancelled]
+}
+
+// wait returns when there may be something new, and not sooner than the pace allows.
+func (f *follower) wait(ctx context.Context, changed <-chan struct{}) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(f.c.pace):
+	}
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-changed:
+	case <-f.more:
+	case <-time.After(lookAnyway):
+	}
+	return context.Cause(ctx)
+}
+
+// look reads the jobs that may have moved. Of many jobs those are: the ones that run or ran at the last look; the oldest,
+// as long as most of what is read has ended; and a few of the others in turn.
+func (f *follower) look(ctx context.Context) error {
+	if err := f.lookAtRunning(ctx); err != nil {
+		return err
+	}
+	for {
+		f.mu.Lock()
+		for f.head < len(f.tracks) && f.tracks[f.head].status.Ended() {
+			f.head++
+		}
+		head := f.head
+		f.mu.Unlock()
+		next, read, ended, err := f.lookFrom(ctx, head)
+		if err != nil {
+			return err
+		}
+		if read == 0 || 2*ended <= read {
+			f.cursor = max(f.cursor, next)
+			break
+		}
+	}
+	next, read, _, err := f.lookFrom(ctx, f.cursor)
+	if f.cursor = next; read < batchMax { // the end: the next look begins anew
+		f.cursor = 0
+	}
+	return err
+}
+
+// lookAtRunning reads the jobs that run, and those that ran at the last look and do not now.
+func (f *follower) lookAtRunning(ctx context.Context) error {
+	page, err := f.b.List(ctx, jobs.Query{Status: jobs.StatusRunning})
+	if err != nil {
+		return err
+	}
+	before := map[int]bool{}
+	for _, i := range f.running {
+		before[i] = true
+	}
+	var running []int
+	for _, j := range page.Jobs {
+		f.mu.Lock()
+		i, ours := f.index[j.JobID]
+		f.mu.Unlock()
+		if !ours {
+			continue
+		}
+		running = append(running, i)
+		delete(before, i)
+		f.see(ctx, j)
+	}
+	for i := range before {
+		if _, err := f.read(ctx, i); err != nil {
+			return err
+		}
+	}
+	f.mu.Lock()
+	f.running = running
+	f.mu.Unlock()
+	return nil
+}
+
+// lookFrom reads up to batchMax live jobs from a place on.
+func (f *follower) lookFrom(ctx context.Context, from int) (next, read, ended int, err error) {
+	for next = from; read < batchMax; next++ {
+		f.mu.Lock()
+		end := next >= len(f.tracks)
+		skip := !end && f.tracks[next].status.Ended()
+		f.mu.Unlock()
+		if end {
+			break
+		}
+		if skip {
+			continue
+		}
+		over, err := f.read(ctx, next)
+		if err != nil {
+			return next, read, ended, err
+		}
+		read++
+		if over {
+			ended++
+		}
+	}
+	return next, read, ended, nil
+}
+
+// read reads one job and takes it in.
+func (f *follower) read(ctx context.Context, i int) (ended bool, err error) {
+	f.mu.Lock()
+	id := f.tracks[i].id
+	f.mu.Unlock()
+	j, err := f.b.Get(ctx, id)
+	if err != nil {
+		if errors.Is(err, jobs.ErrNotFound) { // it has expired, or somebody took the data away
+			return false, &exitError{exitNotFound, errors.New("job " + id + " is not there any more")}
+		}
+		return false, err
+	}
+	f.see(ctx, j)
+	return j.Ended(), nil
+}
+
+// see takes in a job as it stands.
+func (f *follower) see(ctx context.Context, j *jobs.Job) {
+	var bill bill
+	if j.Ended() {
+		bill = billOf(ctx, f.b, j)
+	}
+	f.mu.Lock()
+	t := &f.tracks[f.index[j.JobID]]
+	if j.Version <= t.version {
+		f.mu.Unlock()
+		return
+	}
+	news := t.news(j)
+	if t.version > 0 {
+		f.counts[t.status]--
+	}
+	f.counts[j.Status]++
+	if t.mark = markOf(j); j.Ended() {
+		f.totals.add(j, bill)
+	}
+	f.mu.Unlock()
+	if f.tell != nil && len(news) > 0 {
+		f.tell(j, news)
+	}
+}
+
+// mark is what the follower remembers of a job.
+type mark struct {
+	version     int64
+	status      jobs.Status
+	attempt     int
+	state       jobs.AttemptStatus
+	provider    jobs.CapacityProvider
+	interrupted bool
+	since       jobs.Time // when the attempt ran, or the job was created
+	next        jobs.Time
+	cancel      bool
+}
+
+func markOf(j *jobs.Job) mark {
+	m := mark{
+		version: j.Version, status: j.Status, since: j.CreatedAt, next: j.NextAttemptAt, cancel: !j.CancelRequestedAt.IsZero(),
+	}
+	if a := j.Last(); a != nil {
+		m.attempt, m.state, m.provider, m.interrupted = a.Number, a.Status, a.CapacityProvider, !a.InterruptedAt.IsZero()
+		if a.Ran() {
+			m.since = a.StartedAt
+		}
+	}
+	return m
+}
+
+// news tells what is new of a job, in sentences: the ends of attempts that were over before they were seen, and how the job
+// stands. A save that changed nothing visible is no news.
+func (m mark) news(j *jobs.Job) []string {
+	now := markOf(j)
+	var news []string
+	for i := range max(len(j.Attempts)-1, 0) {
+		a := &j.Attempts[i]
+		if a.Number > m.attempt || a.Number == m.attempt && m.state != jobs.AttemptStopped {
+			news = append(news, endOfAttempt(a))
+		}
+	}
+	now.version = m.version
+	now.since = m.since
+	if now != m && j.StatusReason != "" {
+		news = append(news, plain(j.StatusReason))
+	}
+	return news
+}
+
+// endOfAttempt tells an attempt's end in a line.
+func endOfAttempt(a *jobs.Attempt) string {
+	text := "Attempt " + attemptNumbers(a) + " on " + string(a.CapacityProvider) + " ended as " + string(a.Cause)
+	if a.ExitCode != nil {
+		text += ", exit code " + exitWord(a)
+	}
+	if a.Ran() {
+		text += ", after " + span(ranFor(a, a.StoppedAt.Time))
+	}
+	return text + "."
+}

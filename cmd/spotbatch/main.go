@@ -1,0 +1,22 @@
+// Command spotbatch submits batch jobs to Fargate Spot, follows them and tells what became of them; and runs the whole
+// system on one machine.
+//
+// It is responsible for reading requests, for printing job documents, tables and plain sentences, and for exit codes. It
+// refuses to decide anything about a job: the engine does, and a backend is all it knows of where jobs live. Environment
+// and terminal are read here alone.
+//
+// The invariant it keeps: data goes to standard output and all else to standard error, so that its output can be piped.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
+	os.Exit(newCLI(os.Stdin, os.Stdout, os.Stderr).execute(ctx, os.Args[1:]))
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spotbatch/spotbatch/internal/local"
+)
+
+// defaultData is the data directory where --data is not given.
+const defaultData = ".spotbatch"
+
+// cli is one run of the command line and all that it knows of the world.
+type cli struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	getenv         func(string) string
+	now            func() time.Time
+	zone           *time.Location // of the times in texts; documents hold UTC
+	// window tells the size of the terminal that a stream is, if it is one.
+	window func(stream any) (width, height int, ok bool)
+	// open opens a data directory.
+	open func(ctx context.Context, options local.Options, create bool) (machine, error)
+	// pace is the shortest time between two looks at the jobs, pulse between two summaries of many jobs.
+	pace, pulse time.Duration
+
+	data    string
+	onLocal bool
+	started bool // the command line was understood: what fails now is not a matter of usage
+}
+
+// newCLI makes the command line of this process.
+func newCLI(stdin io.Reader, stdout, stderr io.Writer) *cli {
+	return &cli{
+		stdin: stdin, stdout: stdout, stderr: stderr, getenv: os.Getenv, now: time.Now, zone: time.Local,
+		window: window, open: openLocal, pace: 100 * time.Millisecond, pulse: 10 * time.Second,
+	}
+}
+
+// execute runs one command line and returns the exit code.
+func (c *cli) execute(ctx context.Context, args []string) int {
+	root := c.root()
+	root.SetArgs(args)
+	root.SetIn(c.stdin)
+	root.SetOut(c.stdout)
+	root.SetErr(c.stderr)
+	err := root.ExecuteContext(ctx)
+	if err != nil && !c.started {
+		err = &exitError{exitUsage, fmt.Errorf("%w\nRun 'spotbatch --help' for usage.", err)} //nolint:staticcheck // the text is for people
+	}
+	return c.finish(ctx, err)
+}
+
+// finish tells what went wrong and returns the exit code.
+func (c *cli) finish(ctx context.Context, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return exitCancelled // whoever pressed Ctrl-C knows
+	}
+	for _, line := range problemLines(err) {
+		c.say("%s", line)
+	}
+	return codeOfError(err)
+}
+
+// root is the command tree.
+func (c *cli) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "spotbatch",
+		Short: "Run batch jobs on AWS Fargate Spot and see every one of them through",
+		Long: "spotbatch runs batch jobs on AWS Fargate Spot and sees every one of them through to an honest end.\n\n" +
+			"Data goes to standard output, all else to standard error. Exit codes of run, wait and local run: the job's own;\n" +
+			"75 no capacity, quota or address; 124 timed out; 130 cancelled; 1 any other failure, or of several jobs any that\n" +
+			"did not succeed. Of every verb: 2 usage or a bad request, 3 no such job.",
+		Args:             cobra.NoArgs,
+		SilenceErrors:    true,
+		SilenceUsage:     true,
+		PersistentPreRun: func(*cobra.Command, []string) { c.started = true },
+		RunE:             func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	flags := root.PersistentFlags()
+	byEnvironment, _ := strconv.ParseBool(c.getenv("SPOTBATCH_LOCAL"))
+	flags.BoolVar(&c.onLocal, "local", byEnvironment, "work on this machine, with no AWS account (SPOTBATCH_LOCAL=1)")
+	flags.Lookup("local").DefValue = "false"
+	flags.StringVar(&c.data, "data", defaultData, "data `DIR` of the jobs on this machine")
+	root.AddCommand(
+		c.submitCommand(), c.runCommand(), c.listCommand(), c.describeCommand(), c.whyCommand(), c.logsCommand(),
+		c.waitCommand(), c.cancelCommand(), c.retryCommand(), c.localCommand(), c.versionCommand(),
+	)
+	return root
+}
+
+// say writes a line for people.
+func (c *cli) say(format string, args ...any) { fmt.Fprintf(c.stderr, format+"\n", args...) }
+
+// count writes a number with its noun: "1 job", "3 jobs".
+func count(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return strconv.Itoa(n) + " " + noun
+}

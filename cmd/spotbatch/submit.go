@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spotbatch/spotbatch/internal/engine"
+	"github.com/spotbatch/spotbatch/pkg/jobs"
+)
+
+// submitsAtOnce is how many requests are being submitted at the same time.
+const submitsAtOnce = 64
+
+func (c *cli) submitCommand() *cobra.Command {
+	var out output
+	var file string
+	cmd := &cobra.Command{
+		Use:   "submit [-f FILE|-]",
+		Short: "Submit jobs and print their ids",
+		Long: "Submit jobs and print their ids.\n\n" +
+			"FILE holds one request, an array of them, or one a line. A bad request is reported with its place and refused;\n" +
+			"the good ones are submitted all the same, and the exit code is then 2.",
+		Example: "  spotbatch submit -f job.json\n  spotbatch submit -q < jobs.jsonl",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := out.check(); err != nil {
+				return err
+			}
+			return c.with(cmd.Context(), func(b machine) error { return c.submit(cmd.Context(), b, file, out) })
+		},
+	}
+	cmd.Flags().StringVarP(&file, "file", "f", "", "`FILE` of job requests, - for standard input")
+	out.addFlags(cmd, "print ids only")
+	return cmd
+}
+
+func (c *cli) submit(ctx context.Context, b machine, file string, out output) error {
+	print := c.printer(out)
+	tally, err := c.submitFile(ctx, b, file, print.add, print.several)
+	err = errors.Join(err, print.close())
+	if err != nil {
+		return err
+	}
+	if tally.live > 0 {
+		c.noteIdle(b)
+	}
+	return tally.outcome(c)
+}
+
+// tally counts what became of the requests of a file.
+type tally struct{ submitted, live, refused int }
+
+// outcome says what was refused, if anything was, and is then the error of exit code 2.
+func (t tally) outcome(c *cli) error {
+	if t.refused == 0 {
+		return nil
+	}
+	if t.submitted > 0 {
+		c.say("%s refused; the other %d submitted.", count(t.refused, "request"), t.submitted)
+	}
+	return exitWith(exitUsage)
+}
+
+// submitFile submits every request of a file and hands the jobs to each in the order of the file. Bad requests are reported
+// and counted. several is called once if the file holds more than one.
+func (c *cli) submitFile(ctx context.Context, b backend, file string, each func(*jobs.Job) error, several func()) (tally, error) {
+	var t tally
+	in, closer, err := c.openRequests(file)
+	if err != nil {
+		return t, err
+	}
+	defer closer.Close()
+	seen := 0
+	err = submitAll(ctx, b, in, func(o outcome) error {
+		if seen++; seen == 2 {
+			several()
+		}
+		if c.refused(o) {
+			t.refused++
+			return nil
+		}
+		if o.err != nil {
+			return fmt.Errorf("%s: %w", o.where, o.err)
+		}
+		t.submitted++
+		if !o.job.Ended() {
+			t.live++
+		}
+		return each(o.job)
+	})
+	if err != nil && t.submitted > 0 {
+		c.say("%s submitted before that.", count(t.submitted, "job"))
+	}
+	return t, err
+}
+
+// refused reports a request that is the submitter's to mend, and whether it was one.
+func (c *cli) refused(o outcome) bool {
+	if syntax, ok := errors.AsType[*errSyntax](o.err); ok {
+		c.say("%s", plain(syntax.Error()))
+		return true
+	}
+	invalid, ok := errors.AsType[*jobs.InvalidRequest](o.err)
+	if ok {
+		for _, problem := range invalid.Problems {
+			c.say("%s: %s", plain(o.where), plain(problem))
+		}
+	}
+	return ok
+}
+
+// outcome is what became of one request.
+type outcome struct {
+	where string
+	job   *jobs.Job
+	err   error
+}
+
+// submitAll submits requests, up to submitsAtOnce at the same time, and hands the outcomes on in the order of the input.
+// What it holds does not grow with the input. It ends at each's first error.
+func submitAll(ctx context.Context, b backend, in *requests, each func(outcome) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	queue := make(chan chan outcome, submitsAtOnce)
+	go func() {
+		defer close(queue)
+		for ctx.Err() == nil {
+			r, err := in.next()
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			slot := make(chan outcome, 1)
+			queue <- slot
+			if err != nil {
+				slot <- outcome{where: in.name, err: err}
+				return
+			}
+			go func() {
+				job, err := b.Submit(ctx, engine.Submission{JobID: jobs.ResolveID(r.body), Body: r.body})
+				slot <- outcome{r.where, job, err}
+			}()
+		}
+	}()
+	var failed error
+	for slot := range queue {
+		o := <-slot
+		if failed == nil {
+			if failed = each(o); failed != nil {
+				cancel() // and pass over what is under way
+			}
+		}
+	}
+	return errors.Join(failed, context.Cause(ctx))
+}
+
+// printer prints the jobs that a verb made or moved: ids, documents, or a line each.
+type printer struct {
+	c    *cli
+	out  output
+	docs documents
+}
+
+func (c *cli) printer(out output) *printer {
+	return &printer{c: c, out: out, docs: documents{w: c.stdout}}
+}
+
+func (p *printer) several() { p.docs.several() }
+
+func (p *printer) add(j *jobs.Job) error {
+	var err error
+	switch {
+	case p.out.form == formJSON:
+		return p.docs.add(j, false)
+	case p.out.quiet:
+		_, err = fmt.Fprintln(p.c.stdout, j.JobID)
+	default:
+		_, err = fmt.Fprintln(p.c.stdout, strings.TrimSpace(j.JobID+"  "+string(j.Status)+"  "+string(j.Cause)))
+	}
+	return err
+}
+
+func (p *printer) close() error {
+	if p.out.form == formJSON {
+		return p.docs.close()
+	}
+	return nil
+}

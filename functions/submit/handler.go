@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/spotbatch/spotbatch/internal/engine"
+	"github.com/spotbatch/spotbatch/internal/function"
+	"github.com/spotbatch/spotbatch/internal/intake"
+	"github.com/spotbatch/spotbatch/pkg/jobs"
+)
+
+// submitter is the part of the engine that this function uses.
+type submitter interface {
+	Submit(ctx context.Context, s engine.Submission) (*jobs.Job, error)
+	Reject(ctx context.Context, s engine.Submission, why error) error
+	Cancel(ctx context.Context, jobID, reason string) (*jobs.Job, error)
+	Retry(ctx context.Context, jobID string) (*jobs.Job, error)
+}
+
+// rejectedQueue keeps what was refused, with the reason.
+type rejectedQueue interface {
+	SendRejected(ctx context.Context, body []byte, reason string) error
+}
+
+// handler answers one invocation of submit.
+type handler struct {
+	engine   submitter
+	rejected rejectedQueue
+	log      *slog.Logger
+}
+
+// NotFound and TryAgain are the error types that a direct caller sees, beside jobs.InvalidRequest: Lambda reports the name
+// of the Go type.
+type (
+	// NotFound: there is no such job.
+	NotFound struct{ error }
+	// TryAgain: nothing is known of the request; it must be sent again.
+	TryAgain struct{ error }
+)
+
+// Unwrap returns what was not found.
+func (e NotFound) Unwrap() error { return e.error }
+
+// Unwrap returns what went wrong.
+func (e TryAgain) Unwrap() error { return e.error }
+
+// handle takes an SQS batch, an EventBridge event, a schedule's input or a direct payload.
+func (h *handler) handle(ctx context.Context, payload json.RawMessage) (any, error) {
+	delivery, err := intake.Parse(payload)
+	if err != nil {
+		return nil, err
+	}
+	if delivery.Batch {
+		return function.Batch(ctx, h.log, delivery.Items, h.fromQueue), nil
+	}
+	item := delivery.Items[0]
+	if item.Source == intake.Direct {
+		return h.direct(ctx, item)
+	}
+	return nil, h.fromQueue(ctx, item)
+}
+
+// direct answers a caller who waits: with the job document, or with the error itself.
+func (h *handler) direct(ctx context.Context, item intake.Item) (any, error) {
+	j, err := h.do(ctx, item)
+	if err != nil {
+		return nil, typed(err)
+	}
+	return j.Document(false), nil
+}
+
+func (h *handler) do(ctx context.Context, item intake.Item) (*jobs.Job, error) {
+	if item.Err != nil {
+		return nil, item.Err
+	}
+	switch item.Kind {
+	case intake.Submit:
+		return h.engine.Submit(ctx, engine.Submission{JobID: item.ID(), Body: item.Request})
+	case intake.Cancel:
+		return h.engine.Cancel(ctx, item.JobID, item.Reason)
+	case intake.Retry:
+		return h.engine.Retry(ctx, item.JobID)
+	}
+	return nil, &jobs.InvalidRequest{Problems: []string{"request: submit does not take a " + string(item.Kind)}}
+}
+
+// typed gives an error the type that the contract promises to a direct caller.
+func typed(err error) error {
+	if invalid, ok := errors.AsType[*jobs.InvalidRequest](err); ok {
+		return invalid
+	}
+	if errors.Is(err, jobs.ErrNotFound) {
+		return NotFound{err}
+	}
+	if errors.Is(err, engine.ErrLive) {
+		return &jobs.InvalidRequest{Problems: []string{"jobId: " + err.Error()}}
+	}
+	return TryAgain{err}
+}
+
+// fromQueue handles an item for which nobody waits. What is bad goes to the rejected queue, leaves a FAILED job if its id is
+// usable, and is then done with; anything else that went wrong is tried again.
+func (h *handler) fromQueue(ctx context.Context, item intake.Item) error {
+	if item.Kind == intake.Ignored {
+		h.log.Info("ignored", slog.String("event_id", item.MessageID), slog.String("reason", item.Reason))
+		return nil
+	}
+	_, err := h.do(ctx, item)
+	invalid, bad := errors.AsType[*jobs.InvalidRequest](err)
+	if !bad {
+		return err
+	}
+	h.log.Warn("request rejected", slog.String("event_id", item.MessageID), slog.String("reason", invalid.Error()))
+	if err := h.rejected.SendRejected(ctx, item.Request, invalid.Error()); err != nil {
+		return fmt.Errorf("send to rejected queue: %w", err)
+	}
+	if id := item.ID(); id != "" && item.Kind == intake.Submit {
+		return h.engine.Reject(ctx, engine.Submission{JobID: id, Body: item.Request}, invalid)
+	}
+	return nil
+}

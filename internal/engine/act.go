@@ -1,0 +1,187 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/spotbatch/spotbatch/pkg/jobs"
+	"github.com/spotbatch/spotbatch/pkg/spot"
+)
+
+// roundsMax bounds the calls that one observation may lead to in one invocation; the due time covers the rest.
+const roundsMax = 12
+
+// move is the one path of the flow: record the observation, act, and record the act's answer, until nothing is left to do.
+func (e *Engine) move(ctx context.Context, j *jobs.Job, observe observation) (recorded, error) {
+	first, err := e.record(ctx, j, observe)
+	if err != nil {
+		return first, err
+	}
+	e.stopStrays(ctx, j, first.seen.Strays)
+	if !first.seen.Changed {
+		return first, nil
+	}
+	return first, e.carryOn(ctx, &first)
+}
+
+// carryOn acts for a job that this process has just saved. r is updated as the job moves on; r.seen stays the first one.
+func (e *Engine) carryOn(ctx context.Context, r *recorded) error {
+	for range roundsMax {
+		if r.act == actNone && r.job.Internal.Unpublished == 0 {
+			return nil
+		}
+		answer, failed := e.act(ctx, r.job, r.act)
+		published := e.publish(ctx, r.job)
+		after, err := e.record(ctx, r.job, func(j *jobs.Job, at spot.Moment) spot.Seen {
+			seen := spot.Seen{}
+			if answer != nil {
+				seen = answer(j, at)
+			}
+			if published && j.Internal.Unpublished == r.job.Internal.Unpublished && j.Internal.Unpublished != 0 {
+				j.Published(j.Internal.Unpublished)
+				seen.Changed = true
+			}
+			if failed || !published {
+				e.hasten(j, at)
+				seen.Changed = true
+			}
+			return seen
+		})
+		if err != nil {
+			return err
+		}
+		e.stopStrays(ctx, r.job, after.seen.Strays)
+		r.job, r.act = after.job, after.act
+		if failed || !published || !after.seen.Changed {
+			return nil
+		}
+		if after.act == actStop && answer == nil { // the task was just told to stop
+			r.act = actNone
+		}
+	}
+	return nil
+}
+
+// act makes the call. Its answer is an observation, or nil where success says nothing new; failed means that the call must
+// be made again later.
+func (e *Engine) act(ctx context.Context, j *jobs.Job, what act) (answer observation, failed bool) {
+	switch what {
+	case actRun:
+		return e.runTask(ctx, j), false
+	case actSettle:
+		return e.settle(ctx, j)
+	case actStop:
+		a := j.Live()
+		reason := a.Internal.StopCause.Reason()
+		if reason == "" {
+			reason = "Cancelled: " + j.Internal.CancelReason
+		}
+		if err := e.Launcher.Stop(ctx, a.TaskARN, reason); err != nil {
+			e.callFailed(j, err)
+			return nil, true
+		}
+	}
+	return nil, false
+}
+
+func (e *Engine) runTask(ctx context.Context, j *jobs.Job) observation {
+	call := spot.CurrentCall(j)
+	answer := e.Launcher.Run(ctx, spot.LaunchOf(e.Runner, j))
+	if answer.Kind == spot.AnswerTask && answer.Stopped {
+		tasks, _, err := e.Launcher.Describe(ctx, []string{answer.TaskARN})
+		if err != nil {
+			e.callFailed(j, err)
+		}
+		answer.Described = tasks
+	}
+	return func(j *jobs.Job, at spot.Moment) spot.Seen { return spot.Answered(j, call, answer, e.Times, at) }
+}
+
+// settle asks ECS what became of a launch that may not be repeated.
+func (e *Engine) settle(ctx context.Context, j *jobs.Job) (answer observation, failed bool) {
+	call := spot.CurrentCall(j)
+	tasks, err := e.Launcher.Find(ctx, jobs.StartedBy(e.Runner, j.JobID, call.Attempt), j.Request.TaskDefinition)
+	if err != nil {
+		e.callFailed(j, err)
+		return nil, true
+	}
+	return func(j *jobs.Job, at spot.Moment) spot.Seen {
+		if len(tasks) == 0 {
+			return spot.NoTaskFound(j, call, e.Times, at)
+		}
+		return spot.TasksSeen(j, call.Attempt, tasks, at)
+	}, false
+}
+
+// publish tells the world; true where nothing is left unpublished.
+func (e *Engine) publish(ctx context.Context, j *jobs.Job) bool {
+	if j.Internal.Unpublished == 0 || e.Publisher == nil {
+		return true
+	}
+	if err := e.Publisher.Publish(ctx, j.Document(false)); err != nil {
+		e.callFailed(j, err)
+		return false
+	}
+	return true
+}
+
+// stopStrays stops tasks that must not run. If a call fails, the task's next event or the next settling brings it up again.
+func (e *Engine) stopStrays(ctx context.Context, j *jobs.Job, arns []string) {
+	for _, arn := range arns {
+		e.Log.Warn("stray task", slog.String("job_id", j.JobID), slog.String("task_arn", arn))
+		if err := e.Launcher.Stop(ctx, arn, "spotbatch: not the current task of its job"); err != nil {
+			e.callFailed(j, err)
+		}
+	}
+}
+
+func (e *Engine) callFailed(j *jobs.Job, err error) {
+	e.Log.Warn("call failed", slog.String("job_id", j.JobID), slog.String("error", err.Error()))
+}
+
+// hasten brings the due time forward after a call that failed.
+func (e *Engine) hasten(j *jobs.Job, at spot.Moment) {
+	soon := jobs.At(at.Now.Add(e.Times.CallRetry + jobs.Backoff(e.Times.CallRetry, 3, at.Roll)))
+	if j.Internal.DueAt.IsZero() || soon.Before(j.Internal.DueAt.Time) || !j.Internal.DueAt.After(at.Now) {
+		j.Internal.DueAt = soon
+	}
+}
+
+// touch is the observation that a job's time has come. Whoever applies it second finds a later due time and leaves it.
+func (e *Engine) touch(j *jobs.Job, at spot.Moment) spot.Seen {
+	if !e.stale(j, at.Now) {
+		return spot.Seen{Ignored: "somebody else is at work on it"}
+	}
+	return spot.Seen{Changed: true}
+}
+
+// resume carries on with a loaded job for which nothing new was observed: a duplicate, a wake-up, the sweep. It does what
+// the next step says if nobody else can be at it.
+func (e *Engine) resume(ctx context.Context, j *jobs.Job) (*jobs.Job, error) {
+	now := e.Now()
+	step := spot.Next(j, now, e.Times)
+	idle := (step == spot.StepNone || step == spot.StepDescribe) && j.Internal.Unpublished == 0
+	if !e.stale(j, now) || idle && !e.due(j, now) {
+		return j, nil
+	}
+	if step == spot.StepDescribe && e.due(j, now) {
+		return j, e.describe(ctx, []*jobs.Job{j})
+	}
+	r, err := e.move(ctx, j, e.touch)
+	return r.job, err
+}
+
+// Wake carries on with a job whose time has come. A job that is not there any more is no error.
+func (e *Engine) Wake(ctx context.Context, jobID string) error {
+	j, err := e.Store.Get(ctx, jobID)
+	if errors.Is(err, jobs.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("wake job %s: %w", jobID, err)
+	}
+	_, err = e.resume(ctx, j)
+	return err
+}

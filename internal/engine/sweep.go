@@ -1,0 +1,132 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/spotbatch/spotbatch/pkg/jobs"
+	"github.com/spotbatch/spotbatch/pkg/spot"
+)
+
+// sweepPage is how many due jobs are read, and described, at once: DescribeTasks takes 100.
+const sweepPage = 100
+
+// Sweep visits the jobs that are due and does for each what its next step says: it finds what events did not tell. It begins
+// no further page once until has passed (zero: it reaches the end); what it did not reach stays due. It returns how many
+// jobs it visited.
+func (e *Engine) Sweep(ctx context.Context, until time.Time) (visited int, err error) {
+	cursor := ""
+	for ctx.Err() == nil && (cursor == "" || until.IsZero() || e.Now().Before(until)) {
+		ids, next, err := e.Store.Due(ctx, e.Now(), cursor, sweepPage)
+		if err != nil {
+			return visited, fmt.Errorf("list due jobs: %w", err)
+		}
+		visited += len(ids)
+		if err := e.visit(ctx, ids); err != nil {
+			return visited, err
+		}
+		if next == "" {
+			return visited, nil
+		}
+		cursor = next
+	}
+	return visited, nil
+}
+
+// visit carries on with each job. One that fails does not keep the others from their turn.
+func (e *Engine) visit(ctx context.Context, ids []string) error {
+	var mu sync.Mutex
+	var describe []*jobs.Job
+	err := e.parallel(len(ids), func(i int) error {
+		j, err := e.Store.Get(ctx, ids[i])
+		if errors.Is(err, jobs.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("sweep job %s: %w", ids[i], err)
+		}
+		now := e.Now()
+		if !e.due(j, now) { // the index lags
+			return nil
+		}
+		if spot.Next(j, now, e.Times) == spot.StepDescribe {
+			mu.Lock()
+			describe = append(describe, j)
+			mu.Unlock()
+			return nil
+		}
+		_, err = e.move(ctx, j, e.touch)
+		return err
+	})
+	return errors.Join(err, e.describe(ctx, describe))
+}
+
+// describe asks ECS how the tasks of due jobs are and takes each answer in.
+func (e *Engine) describe(ctx context.Context, due []*jobs.Job) error {
+	if len(due) == 0 {
+		return nil
+	}
+	arns := make([]string, len(due))
+	for i, j := range due {
+		arns[i] = j.Live().TaskARN
+	}
+	tasks, missing, err := e.Launcher.Describe(ctx, arns)
+	if err != nil {
+		return err
+	}
+	told := map[string]spot.Task{}
+	for _, t := range tasks {
+		told[t.ARN] = t
+	}
+	lost := map[string]bool{}
+	for _, arn := range missing {
+		lost[arn] = true
+	}
+	return e.parallel(len(due), func(i int) error {
+		arn := arns[i]
+		_, err := e.move(ctx, due[i], func(j *jobs.Job, at spot.Moment) spot.Seen {
+			seen := spot.Seen{}
+			if t, ok := told[arn]; ok && j.Last() != nil {
+				seen = spot.TaskSeen(j, due[i].Live().Number, t, at)
+			} else if lost[arn] {
+				seen = spot.TaskMissing(j, arn, e.Times, at)
+			}
+			if !seen.Changed { // nothing new: only the due time moves on
+				seen.Changed = e.touch(j, at).Changed
+			}
+			return seen
+		})
+		return err
+	})
+}
+
+// parallel runs n pieces of work, Parallel at a time, and joins their errors.
+func (e *Engine) parallel(n int, work func(i int) error) error {
+	errs := make([]error, n)
+	do := func(i int) {
+		if errs[i] = work(i); errs[i] != nil {
+			e.Log.Error("sweep", slog.String("error", errs[i].Error()))
+		}
+	}
+	if e.Parallel < 2 {
+		for i := range n {
+			do(i)
+		}
+		return errors.Join(errs...)
+	}
+	slots := make(chan struct{}, e.Parallel)
+	var wg sync.WaitGroup
+	for i := range n {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			do(i)
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,243 @@
+package process
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/spotbatch/spotbatch/internal/fargate"
+)
+
+// until ends a script once a file of that name is in the working directory.
+func until(file string) string { return "until [ -e " + file + " ]; do sleep 0.01; done; " }
+
+func (b *bench) touch(t testing.TB, name string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(b.dir, name), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantFates(t testing.TB, got, want map[string]fargate.Adopted) {
+	t.Helper()
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("fates = %v, want %v (0 not started, 1 running, 2 lost)", got, want)
+	}
+}
+
+func TestTheNextEngineAdopts(t *testing.T) {
+	t.Parallel()
+	first := setup(t)
+	runs := first.sh("runs", until("go")+"exit 3")
+	ended := first.sh("ended", "exit 4")
+	away := first.sh("away", until("gone")+"exit 0")
+	both := first.sh("both", "exit 6")
+	both.Containers = append(both.Containers, first.container("both", "side", until("go")+"exit 7"))
+	for _, task := range []fargate.TaskSpec{runs, ended, away, both} {
+		first.start(t, task)
+	}
+	wantCode(t, first.exit(t, "ended", "main"), 4)
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	first.touch(t, "gone") // it ends while no engine is there
+
+	second := setupIn(t, first.dir)
+	wantFates(t, second.adopt(t, runs, ended, away, both, second.sh("never", "exit 0")), map[string]fargate.Adopted{
+		"runs": fargate.AdoptedRunning, "ended": fargate.AdoptedRunning, "away": fargate.AdoptedRunning,
+		"both": fargate.AdoptedRunning, "never": fargate.AdoptedNotStarted,
+	})
+	wantCode(t, second.exit(t, "ended", "main"), 4)
+	wantCode(t, second.exit(t, "away", "main"), 0)
+	wantCode(t, second.exit(t, "both", "main"), 6)
+	second.start(t, second.sh("never", "exit 5")) // under a supervisor of its own
+	wantCode(t, second.exit(t, "never", "main"), 5)
+	second.touch(t, "go")
+	wantCode(t, second.exit(t, "runs", "main"), 3)
+	wantCode(t, second.exit(t, "both", "side"), 7)
+	if err := second.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	third := setupIn(t, first.dir)
+	wantFates(t, third.adopt(t, runs), map[string]fargate.Adopted{"runs": fargate.AdoptedRunning})
+	wantCode(t, third.exit(t, "runs", "main"), 3)
+	eventually(t, "the older supervisors to end", func() bool { return third.supervisorsHeld(t) == 0 })
+	if err := third.Close(); err != nil {
+		t.Fatal(err)
+	}
+	fourth := setupIn(t, first.dir)
+	wantFates(t, fourth.adopt(t), map[string]fargate.Adopted{})
+	if left := fourth.supervisors(t); len(left) != 0 {
+		t.Errorf("files of dead supervisors that nobody needs stay: %v", left)
+	}
+}
+
+func TestAnAdoptedTaskIsSignalled(t *testing.T) {
+	t.Parallel()
+	first := setup(t)
+	task := first.sh("t1", `trap 'exit 42' TERM; echo ready; while :; do sleep 0.01; done`)
+	task.Containers = append(task.Containers, first.container("t1", "side", "exec sleep 1000"))
+	first.start(t, task)
+	first.awaitLog(t, task, "ready")
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second := setupIn(t, first.dir)
+	wantFates(t, second.adopt(t, task), map[string]fargate.Adopted{"t1": fargate.AdoptedRunning})
+	for container, signal := range map[string]syscall.Signal{"main": syscall.SIGTERM, "side": syscall.SIGKILL} {
+		if err := second.Signal(t.Context(), "t1", container, signal); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantCode(t, second.exit(t, "t1", "main"), 42)
+	wantCode(t, second.exit(t, "t1", "side"), 137)
+}
+
+func TestATaskThatTheStateHasStoppedDoesNotRunOn(t *testing.T) {
+	t.Parallel()
+	first := setup(t)
+	first.start(t, first.sh("t1", "exec sleep 1000"))
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second := setupIn(t, first.dir)
+	second.adopt(t)
+	eventually(t, "its supervisor to end", func() bool { return second.supervisorsHeld(t) == 0 })
+}
+
+func TestASupervisorDiesUnderALivingEngine(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	task := e.sh("t1", `echo ready; setsid sleep 1000 & sleep 1000`)
+	task.Containers = append(task.Containers, e.container("t1", "side", "exit 8"))
+	e.start(t, task)
+	e.awaitLog(t, task, "ready")
+	wantCode(t, e.exit(t, "t1", "side"), 8)
+	if err := syscall.Kill(e.supervisorPID(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	wantUnknown(t, e.exit(t, "t1", "main"))
+	if e.marked("t1") {
+		t.Error("the task runs on")
+	}
+	e.start(t, e.sh("t2", "exit 2"))
+	wantCode(t, e.exit(t, "t2", "main"), 2)
+	wantCode(t, e.exit(t, "t1", "side"), 8) // its exit stays what it was
+}
+
+func TestASupervisorDiesUnderAnAdoptingEngine(t *testing.T) {
+	t.Parallel()
+	first := setup(t)
+	task := first.sh("t1", "exec sleep 1000")
+	first.start(t, task)
+	pid := first.supervisorPID()
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second := setupIn(t, first.dir)
+	wantFates(t, second.adopt(t, task), map[string]fargate.Adopted{"t1": fargate.AdoptedRunning})
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	wantUnknown(t, second.exit(t, "t1", "main"))
+}
+
+func TestEngineAndSupervisorDieTogether(t *testing.T) {
+	t.Parallel()
+	first := setup(t)
+	lost := first.sh("lost", "echo ready; exec sleep 1000")
+	ended := first.sh("ended", "exit 9")
+	first.start(t, lost)
+	first.start(t, ended)
+	first.awaitLog(t, lost, "ready")
+	wantCode(t, first.exit(t, "ended", "main"), 9)
+	// Stopped first: so it cannot drain between the death of the one and of the other.
+	for _, signal := range []syscall.Signal{syscall.SIGSTOP, 0, syscall.SIGKILL} {
+		if signal == 0 {
+			if err := first.Close(); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if err := syscall.Kill(first.supervisorPID(), signal); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the lock to be free", func() bool { return first.supervisorsHeld(t) == 0 })
+	unheard := first.sh("unheard", "exit 0")
+	want := map[string]fargate.Adopted{
+		"lost": fargate.AdoptedLost, "ended": fargate.AdoptedRunning,
+		"unheard": fargate.AdoptedLost, // it may have been in the hands of the supervisor that died
+	}
+
+	second := setupIn(t, first.dir)
+	wantFates(t, second.adopt(t, lost, ended, unheard), want)
+	if second.marked("lost") {
+		t.Error("a lost task runs")
+	}
+	wantCode(t, second.exit(t, "ended", "main"), 9)
+	if err := second.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	third := setupIn(t, first.dir) // the answer of the second was not stored; a new task had been handed to it
+	want["later"] = fargate.AdoptedNotStarted
+	wantFates(t, third.adopt(t, lost, ended, unheard, third.sh("later", "exit 0")), want)
+}
+
+// runEngine is an engine that starts one task and then waits for its own death.
+func runEngine(args []string) int {
+	dir, self := args[0], os.Args[0]
+	e, err := New(Config{
+		Dir: filepath.Join(dir, "executor"), WorkingDirectory: dir, Command: superviseCommand(self),
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err == nil {
+		b := &bench{Executor: e, dir: dir}
+		err = e.Start(context.Background(), b.sh("t1", until("go")+"echo done; exit 11"))
+	}
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	fmt.Println("started")
+	select {}
+}
+
+func TestTheEngineIsKilled(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine := exec.Command(self, engineVerb, b.dir)
+	out, err := engine.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := engine.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil || strings.TrimSpace(line) != "started" {
+		t.Fatalf("engine says %q, %v", line, err)
+	}
+	if err := engine.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = engine.Wait() // it was killed
+	task := b.sh("t1", "")
+	wantFates(t, b.adopt(t, task), map[string]fargate.Adopted{"t1": fargate.AdoptedRunning})
+	b.touch(t, "go")
+	wantCode(t, b.exit(t, "t1", "main"), 11)
+	b.awaitLog(t, task, "done")
+}

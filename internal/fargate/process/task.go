@@ -1,0 +1,198 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// task is one task in the supervisor, from its first fork to its last exit.
+type task struct {
+	id         string
+	mu         sync.Mutex
+	containers []*container
+	begun      bool     // all containers have been started and the journal says so
+	failure    *message // the answer to a start that failed, sent once nothing of the task runs
+}
+
+// container is one main process. Its exit is guarded by its task's lock.
+type container struct {
+	task      *task
+	name      string
+	mark      string
+	pid       int
+	startedAt string
+	exit      *exit
+}
+
+func (c *container) ended() bool { return c.exit != nil }
+
+func (t *task) allEnded() bool {
+	for _, c := range t.containers {
+		if !c.ended() {
+			return false
+		}
+	}
+	return true
+}
+
+// start runs a task's containers in order. Either all of them run, the journal says so and then the engine hears it, or
+// none runs any more when the engine hears why.
+func (s *supervisor) start(req *startRequest) {
+	t := &task{id: req.TaskID}
+	s.mu.Lock()
+	s.tasks[t.id] = t
+	s.mu.Unlock()
+	var failed *message
+	for i := range req.Containers {
+		if failed = s.launch(t, &req.Containers[i], req.Directory); failed != nil {
+			break
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if failed == nil {
+		if err := s.writeStarted(t); err != nil {
+			failed = &message{Trouble: err.Error()}
+		}
+	}
+	if failed == nil {
+		s.begin(t)
+		return
+	}
+	failed.TaskID = t.id
+	t.failure = failed
+	for _, c := range t.containers {
+		if !c.ended() {
+			_ = unix.Kill(-c.pid, unix.SIGKILL)
+		}
+	}
+	s.finish(t)
+}
+
+// begin answers a start, and tells the exits that came before the answer.
+func (s *supervisor) begin(t *task) {
+	t.begun = true
+	s.out.push(message{TaskID: t.id, Started: true})
+	for _, c := range t.containers {
+		if c.ended() {
+			s.tell(c)
+		}
+	}
+	s.finish(t)
+}
+
+// tell writes an exit down and then tells the engine. The task's lock is held.
+func (s *supervisor) tell(c *container) {
+	if err := s.journal.add(entry{TaskID: c.task.id, Container: c.name, Exit: c.exit}); err != nil {
+		fmt.Fprintln(os.Stderr, "supervisor:", err) // the living engine still hears it; a later one finds the task lost
+	}
+	s.out.push(message{TaskID: c.task.id, Container: c.name, Exit: c.exit})
+}
+
+// finish drops a task whose last container has ended, and answers its start if that had failed. The task's lock is held.
+func (s *supervisor) finish(t *task) {
+	if !t.allEnded() || (!t.begun && t.failure == nil) {
+		return
+	}
+	s.mu.Lock()
+	delete(s.tasks, t.id)
+	s.changed.Broadcast()
+	s.mu.Unlock()
+	if t.failure != nil {
+		s.out.push(*t.failure)
+	}
+}
+
+// writeStarted puts a task into the journal. The task's lock is held, so its exits come after it.
+func (s *supervisor) writeStarted(t *task) error {
+	e := entry{TaskID: t.id}
+	for _, c := range t.containers {
+		e.Started = append(e.Started, mainProcess{Container: c.name, PID: c.pid, StartedAt: c.startedAt})
+	}
+	return s.journal.add(e)
+}
+
+// launch forks one container and makes it known to the reaper; what it returns is the failure, as a message to come.
+func (s *supervisor) launch(t *task, l *launch, directory string) *message {
+	s.opening.Lock()
+	log, err := openLog(l.LogFile)
+	s.opening.Unlock()
+	if err != nil {
+		return &message{Trouble: err.Error()}
+	}
+	defer log.Close()
+	ticket := s.beginFork(l.Mark)
+	pid, err := syscall.ForkExec(l.Path, l.Args, &syscall.ProcAttr{
+		Dir:   directory,
+		Env:   l.Env,
+		Files: []uintptr{s.null.Fd(), log.Fd(), log.Fd()},
+		Sys:   &syscall.SysProcAttr{Setpgid: true},
+	})
+	if err != nil {
+		s.endFork(ticket, nil, l.Mark)
+		if _, bad := os.Stat(directory); bad == nil && refusedByExec(err) {
+			return &message{Refused: refuse("exec: %q: %s", l.Args[0], cause(err)).Reason}
+		}
+		return &message{Trouble: fmt.Sprintf("start container %s: %s", l.Name, cause(err))}
+	}
+	// The start time is read before the reaper may know the child, hence while its id is certainly its own.
+	c := &container{task: t, name: l.Name, mark: l.Mark, pid: pid, startedAt: inspect(pid).startedAt}
+	t.mu.Lock()
+	t.containers = append(t.containers, c)
+	t.mu.Unlock()
+	s.endFork(ticket, c, "")
+	return nil
+}
+
+// beginFork announces a child that will be unknown to the reaper for a moment.
+func (s *supervisor) beginFork(mark string) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live[mark] = true
+	s.forked++
+	s.forks[s.forked] = true
+	return s.forked
+}
+
+// endFork makes the child known, or takes the announcement of its marker back where c is nil.
+func (s *supervisor) endFork(ticket uint64, c *container, unused string) {
+	s.mu.Lock()
+	delete(s.forks, ticket)
+	if c != nil {
+		s.mains[c.pid] = c
+	} else {
+		delete(s.live, unused)
+	}
+	s.changed.Broadcast()
+	s.mu.Unlock()
+	select {
+	case s.born <- struct{}{}:
+	default:
+	}
+}
+
+// openLog opens a container's log for appending; only its owner may read what a job prints.
+func openLog(name string) (*os.File, error) {
+	const flags = os.O_WRONLY | os.O_APPEND | os.O_CREATE
+	file, err := os.OpenFile(name, flags, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(filepath.Dir(name), 0o700); err == nil {
+			file, err = os.OpenFile(name, flags, 0o600)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	return file, nil
+}
+
+// now is the time of an exit, as records and messages carry it.
+func now() time.Time { return time.Now().UTC() }

@@ -1,0 +1,507 @@
+package fargate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spotbatch/spotbatch/internal/sqlitedb"
+)
+
+const (
+	// pollEvery is how soon other processes' calls are noticed. It costs one PRAGMA.
+	pollEvery = 100 * time.Millisecond
+	// signalAgain is the pause before a container that did not die of SIGKILL is killed again.
+	signalAgain = time.Second
+	// handedAhead is how many tasks are handed over beyond those that run, so that a slot that falls free is filled at
+	// once and not after the next commit.
+	handedAhead = 32
+)
+
+// Run executes the cluster's tasks until ctx ends, and leaves what runs then running. One process at a time may call it:
+// who does holds the engine's lock. It takes over where an earlier Run was left, even by a SIGKILL. ctx's end is no error.
+func (c *Cluster) Run(ctx context.Context, executor Executor) error {
+	ctx, cancel := context.WithCancel(ctx)
+	r := &runner{
+		c:        c,
+		executor: executor,
+		ctx:      ctx,
+		inbox:    inbox{wake: c.work},
+		active:   map[string]*active{},
+	}
+	r.slots = slots{free: c.opts.MaxTasks, begin: func(a *active) { r.background.Go(func() { r.start(a) }) }}
+	defer r.background.Wait()
+	defer cancel()
+
+	if err := r.adopt(); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("take over what ran: %w", err)
+	}
+	r.background.Go(r.receive)
+	r.background.Go(r.poll)
+	r.background.Go(func() { c.keepHouse(ctx) })
+	return r.loop()
+}
+
+// runner is one Run. Its loop is the only writer of handed tasks, but for StopTask and Interrupt, which leave them marked
+// for its attention.
+type runner struct {
+	c          *Cluster
+	executor   Executor
+	ctx        context.Context
+	inbox      inbox
+	slots      slots
+	background sync.WaitGroup
+	lookTimer  *time.Timer // for held events and launch delays; the loop's alone
+
+	mu     sync.Mutex
+	active map[string]*active // handed tasks, by id
+}
+
+// active is a task that was handed over, as this process sees it.
+type active struct {
+	spec      TaskSpec
+	essential map[string]bool
+
+	// calls has the executor called from one goroutine at a time.
+	calls sync.Mutex
+	// abandon ends a Start that is under way, for a task that is to stop.
+	abandon context.CancelFunc
+	ctx     context.Context
+
+	// The loop's alone.
+	timer   *time.Timer
+	terming bool // SIGTERM is being sent
+
+	// Guarded by runner.mu.
+	startReturned bool
+	running       map[string]bool // containers that have not exited
+}
+
+// input is a fact about a task, on its way into the table.
+type input struct {
+	taskID string
+	apply  func(*task)
+}
+
+// loop stores what has become known, in batches that are as large as the last commit was slow, and acts on it.
+func (r *runner) loop() error {
+	defer r.stopTimers()
+	for {
+		select {
+		case <-r.ctx.Done():
+			// What is known already is stored; the rest is found by the next Run.
+			if err := r.step(context.WithoutCancel(r.ctx), r.inbox.take(), false); err != nil {
+				return err
+			}
+			return nil
+		case <-r.inbox.wake:
+		}
+		if err := r.step(r.ctx, r.inbox.take(), true); err != nil {
+			if r.ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("execute tasks: %w", err)
+		}
+	}
+}
+
+// batch is what one transaction comes to.
+type batch struct {
+	touched []*task
+	handed  []*task
+	grown   bool      // the outbox has
+	again   time.Time // when to look at the table again; zero: when something happens
+}
+
+// step applies facts and other processes' calls, hands over further tasks, and then does what follows.
+func (r *runner) step(ctx context.Context, inputs []input, handOver bool) error {
+	room := 0
+	if handOver {
+		room = r.slots.room()
+	}
+	var b batch
+	err := r.c.db.Update(ctx, func(tx *sqlitedb.Tx) (err error) {
+		b, err = r.transact(tx, inputs, room)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if b.grown {
+		rouse(r.c.outbox)
+	}
+	for _, t := range b.touched {
+		r.follow(t)
+	}
+	if err := r.take(b.handed); err != nil {
+		return err
+	}
+	r.lookAgain(b.again)
+	return nil
+}
+
+// transact is step's transaction.
+func (r *runner) transact(tx *sqlitedb.Tx, inputs []input, room int) (b batch, err error) {
+	now := r.c.opts.Now()
+	faults, err := loadFaults(tx)
+	if err != nil {
+		return b, err
+	}
+	b.grown, b.again, err = releaseLate(tx, now)
+	if err != nil {
+		return b, err
+	}
+	if b.touched, err = applied(tx, inputs, now); err != nil {
+		return b, err
+	}
+	for _, t := range b.touched {
+		if t.began && t.spot() && t.DesiredStatus == statusRunning {
+			if fault, ok := faults.take(faultInterrupt); ok {
+				t.reclaimAt = t.StartedAt.Add(fault.Delay)
+			}
+		}
+	}
+	waiting, err := loadTasks(tx, `phase = 'waiting' ORDER BY seq LIMIT ?`, room)
+	if err != nil {
+		return b, err
+	}
+	for _, t := range waiting {
+		if ready := t.CreatedAt.Add(r.c.opts.scaled(r.c.opts.LaunchDelay)); now.Before(ready) {
+			b.again = sooner(b.again, ready)
+			break // all others came later
+		}
+		t.phase, t.changed = phaseHanded, true
+		if _, fails := faults.take(faultStartFailure); fails {
+			t.failedToStart(now, reasonNoInterface, "")
+			b.touched = append(b.touched, t)
+		} else {
+			b.handed = append(b.handed, t)
+		}
+	}
+	for _, tasks := range [][]*task{b.touched, b.handed} {
+		for _, t := range tasks {
+			grown, err := t.save(tx, faults, now)
+			if err != nil {
+				return b, err
+			}
+			b.grown = b.grown || grown
+		}
+	}
+	if faults.find(faultLateEvent) != nil && b.again.IsZero() {
+		b.again = now.Add(pollEvery) // events may have been held just now
+	}
+	return b, faults.store(tx)
+}
+
+// applied loads the tasks that inputs or other processes' calls are about, each once, and applies the inputs in order.
+func applied(tx *sqlitedb.Tx, inputs []input, now time.Time) ([]*task, error) {
+	touched, err := loadTasks(tx, `attention = 1 ORDER BY seq`)
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]*task{}
+	for _, t := range touched {
+		t.attention, t.changed = false, true
+		known[t.id] = t
+	}
+	for _, in := range inputs {
+		t, ok := known[in.taskID]
+		if !ok {
+			if t, err = loadTask(tx, in.taskID, now); err != nil {
+				return nil, err
+			}
+			known[in.taskID] = t
+			if t != nil {
+				touched = append(touched, t)
+			}
+		}
+		if t != nil {
+			in.apply(t)
+		}
+	}
+	return touched, nil
+}
+
+// take puts tasks that have just been handed over in line for a slot.
+func (r *runner) take(tasks []*task) error {
+	fresh := make([]*active, 0, len(tasks))
+	for _, t := range tasks {
+		a, err := r.activate(t)
+		if err != nil {
+			return err
+		}
+		fresh = append(fresh, a)
+	}
+	r.slots.line(fresh...)
+	return nil
+}
+
+// activate makes a handed task known in memory.
+func (r *runner) activate(t *task) (*active, error) {
+	var d *definition
+	name := lastPart(t.TaskDefinitionArn)
+	if cached, ok := r.c.revisions.Load(name); ok {
+		d = cached.(*definition)
+	} else if err := r.c.db.View(r.ctx, func(tx *sqlitedb.Tx) (err error) {
+		d, err = r.c.definition(tx, name)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	if d == nil {
+		return nil, fmt.Errorf("task %s: its task definition %s is gone", t.id, name)
+	}
+	spec, err := r.c.spec(t, d)
+	if err != nil {
+		return nil, err
+	}
+	a := &active{spec: spec, essential: map[string]bool{}, running: map[string]bool{}}
+	a.ctx, a.abandon = context.WithCancel(r.ctx)
+	for _, container := range spec.Containers {
+		a.essential[container.Name] = container.Essential
+		if known := t.container(container.Name); known != nil && known.LastStatus != statusStopped {
+			a.running[container.Name] = true
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.active[t.id] = a
+	return a, nil
+}
+
+// start runs a task that has got a slot.
+func (r *runner) start(a *active) {
+	if r.ctx.Err() != nil {
+		return
+	}
+	now := r.c.opts.Now
+	began := now()
+	r.inbox.add(input{a.spec.TaskID, func(t *task) { t.pulling(began) }})
+	a.calls.Lock()
+	err := r.makeLogDirectories(a)
+	if err == nil {
+		err = r.executor.Start(a.ctx, a.spec)
+	}
+	a.calls.Unlock()
+	at := now()
+	switch {
+	case err == nil:
+		r.startReturned(a)
+		r.inbox.add(input{a.spec.TaskID, func(t *task) { t.started(at) }})
+	case r.ctx.Err() != nil:
+		// Run is over. Whether it had begun is for the next Run to ask.
+	default:
+		r.slots.release()
+		r.inbox.add(input{a.spec.TaskID, func(t *task) { notStarted(t, at, err) }})
+	}
+}
+
+// notStarted: Start has returned an error.
+func notStarted(t *task, at time.Time, err error) {
+	if t.DesiredStatus == statusStopped {
+		t.neverStarted(at)
+		return
+	}
+	if refused, ok := errors.AsType[*StartError](err); ok {
+		t.failedToStart(at, refused.Reason, refused.Reason)
+		return
+	}
+	reason := "InternalError: " + err.Error()
+	t.failedToStart(at, reason, reason)
+}
+
+func (r *runner) makeLogDirectories(a *active) error {
+	for _, container := range a.spec.Containers {
+		if err := os.MkdirAll(filepath.Dir(container.LogFile), 0o700); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startReturned frees the slot of a task that exited before Start had returned.
+func (r *runner) startReturned(a *active) {
+	r.mu.Lock()
+	a.startReturned = true
+	over := len(a.running) == 0
+	r.mu.Unlock()
+	if over {
+		r.slots.release()
+	}
+}
+
+// receive passes the executor's exits on. A slot is free as soon as its task's last container has exited; that its end
+// is not stored yet does no harm, because the executor keeps it until Forget.
+func (r *runner) receive() {
+	for {
+		select {
+		case <-r.ctx.Done():
+			return
+		case exit, ok := <-r.executor.Exits():
+			if !ok {
+				return
+			}
+			r.exited(exit)
+		}
+	}
+}
+
+func (r *runner) exited(exit ContainerExit) {
+	r.mu.Lock()
+	a := r.active[exit.TaskID]
+	if a == nil || !a.running[exit.Container] {
+		r.mu.Unlock() // a repetition
+		return
+	}
+	delete(a.running, exit.Container)
+	over := len(a.running) == 0 && a.startReturned
+	r.mu.Unlock()
+	if over {
+		r.slots.release()
+	}
+	now, essential := r.c.opts.Now(), a.essential[exit.Container]
+	r.inbox.add(input{exit.TaskID, func(t *task) { t.exited(now, exit, essential) }})
+}
+
+// poll looks for what other processes have written.
+func (r *runner) poll() {
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	var seen int64
+	for {
+		select {
+		case <-r.ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		version, err := r.c.db.DataVersion(r.ctx)
+		if err != nil {
+			if r.ctx.Err() == nil {
+				r.c.opts.Logger.Error("other processes' calls cannot be noticed", "error", err)
+			}
+			continue
+		}
+		if version != seen {
+			seen = version
+			rouse(r.c.work)
+			rouse(r.c.outbox)
+		}
+	}
+}
+
+// follow does what a task as it has just been stored asks for.
+func (r *runner) follow(t *task) {
+	r.mu.Lock()
+	a := r.active[t.id]
+	if a != nil && t.phase == phaseStopped {
+		delete(r.active, t.id)
+	}
+	r.mu.Unlock()
+	if a == nil {
+		return
+	}
+	if a.timer != nil {
+		a.timer.Stop()
+	}
+	if t.phase == phaseStopped {
+		a.abandon()
+		r.background.Go(func() {
+			a.calls.Lock()
+			defer a.calls.Unlock()
+			r.executor.Forget(t.id)
+		})
+		return
+	}
+	if t.DesiredStatus == statusStopped && t.StartedAt == nil {
+		r.cancelStart(t.id, a)
+		return
+	}
+	now := r.c.opts.Now()
+	demand := t.demands(a.spec, &r.c.opts, now)
+	if demand.reclaim {
+		r.inbox.add(input{t.id, func(t *task) { t.reclaimed(now) }})
+		return
+	}
+	for _, signal := range demand.signals {
+		r.signal(t.id, a, signal)
+		if signal.signal == syscall.SIGKILL {
+			demand.again = sooner(demand.again, now.Add(signalAgain))
+		}
+	}
+	if !demand.again.IsZero() {
+		a.timer = time.AfterFunc(demand.again.Sub(now), func() { r.inbox.add(input{t.id, func(*task) {}}) })
+	}
+}
+
+// cancelStart keeps a task from starting, if it still can.
+func (r *runner) cancelStart(id string, a *active) {
+	if r.slots.leave(a) {
+		now := r.c.opts.Now()
+		r.inbox.add(input{id, func(t *task) { t.neverStarted(now) }})
+		return
+	}
+	a.abandon() // Start returns soon, in one way or the other
+}
+
+// signal sends a signal in the background. SIGTERM's time is stored once it is sent: after a crash it may come twice, but
+// never not at all.
+func (r *runner) signal(id string, a *active, demand signalDemand) {
+	term := demand.signal == syscall.SIGTERM
+	if term && a.terming {
+		return
+	}
+	a.terming = a.terming || term
+	r.background.Go(func() {
+		a.calls.Lock()
+		defer a.calls.Unlock()
+		err := r.executor.Signal(r.ctx, id, demand.container, demand.signal)
+		if err != nil && r.ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			r.c.opts.Logger.Error("a signal was not sent", "task_id", id, "signal", demand.signal.String(), "error", err)
+		}
+		if term {
+			// Even where it failed: SIGKILL follows in time.
+			at := r.c.opts.Now()
+			r.inbox.add(input{id, func(t *task) { t.termSent(at) }})
+		}
+	})
+}
+
+// lookAgain has the loop look at the table at that time.
+func (r *runner) lookAgain(at time.Time) {
+	if r.lookTimer != nil {
+		r.lookTimer.Stop()
+	}
+	if !at.IsZero() {
+		r.lookTimer = time.AfterFunc(at.Sub(r.c.opts.Now()), func() { rouse(r.c.work) })
+	}
+}
+
+func (r *runner) stopTimers() {
+	r.lookAgain(time.Time{})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, a := range r.active {
+		if a.timer != nil {
+			a.timer.Stop()
+		}
+		a.abandon()
+	}
+}
+
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,167 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/spotbatch/spotbatch/internal/fargate"
+	"github.com/spotbatch/spotbatch/internal/intake"
+	"github.com/spotbatch/spotbatch/pkg/jobs"
+	"github.com/spotbatch/spotbatch/pkg/spot"
+)
+
+const (
+	// sweepEvery is the period of the sweep on one machine.
+	sweepEvery = time.Second
+	// sweepFor bounds a sweep after the first, so that a hundred thousand waiting jobs do not take the engine's time.
+	sweepFor = 100 * time.Millisecond
+	// tidyEvery is how often expired jobs are dropped.
+	tidyEvery = time.Minute
+	// eventWorkers take in task events side by side; the store commits them together.
+	eventWorkers = 16
+)
+
+// Status is what Up tells of itself once it executes.
+type Status struct {
+	Executor        string // "docker 28.2.2" or "processes"
+	TaskDefinitions []string
+	Running         int // tasks found running
+	Waiting         int // tasks found waiting for a slot
+}
+
+// Up takes the engine lock (or answers ErrLocked), loads the task definitions, and executes tasks, takes in events and
+// sweeps until ctx ends. ready is called once it executes. What runs is left running for the next Up.
+func (s *System) Up(ctx context.Context, ready func(Status)) error {
+	faults, err := fargate.ParseFaults(s.options.Inject)
+	if err != nil {
+		return err
+	}
+	held, err := lock(s.options.DataDir)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	status, err := s.prepare(ctx, faults)
+	if err != nil {
+		return err
+	}
+	executor, name, err := s.openExecutor(ctx)
+	if err != nil {
+		return err
+	}
+	status.Executor = name
+	err = s.execute(ctx, executor, func() { ready(status) })
+	return errors.Join(err, executor.Close())
+}
+
+// prepare stores what this run brings: faults and task definitions.
+func (s *System) prepare(ctx context.Context, faults []fargate.Fault) (Status, error) {
+	var status Status
+	if err := s.Cluster.SetFaults(ctx, faults); err != nil {
+		return status, err
+	}
+	loaded, err := s.Cluster.LoadTaskDefinitions(ctx, s.options.TaskDefinitions...)
+	if err != nil {
+		return status, err
+	}
+	for _, definition := range loaded {
+		status.TaskDefinitions = append(status.TaskDefinitions, jobs.TaskID(definition.ARN))
+	}
+	live, err := s.Cluster.Live(ctx)
+	status.Running, status.Waiting = live.Handed, live.Waiting
+	return status, err
+}
+
+// execute runs the parts of the system side by side until ctx ends or one of them fails.
+func (s *System) execute(ctx context.Context, executor fargate.Executor, ready func()) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.Cluster.Run(ctx, executor) })
+	group.Go(func() error { return s.Cluster.Deliver(ctx, eventWorkers, s.observe) })
+	group.Go(func() error { return s.sweep(ctx) })
+	group.Go(func() error { return s.tidy(ctx) })
+	ready()
+	return group.Wait()
+}
+
+// observe takes in one task event. A malformed one is put aside with a line in the log: nothing can mend it.
+func (s *System) observe(ctx context.Context, event fargate.Event) error {
+	delivery, err := intake.Parse(event.Body)
+	if err != nil {
+		s.options.Log.Error("task event refused", slog.String("error", err.Error()))
+		return nil
+	}
+	for _, item := range delivery.Items {
+		task, err := spot.ParseTask(item.Detail, time.Time{})
+		if item.Kind != intake.TaskEvent || err != nil {
+			s.options.Log.Error("task event refused", slog.String("reason", item.Reason), slog.Any("error", err))
+			continue
+		}
+		if _, err := s.Engine.Observe(ctx, task); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweep visits due jobs once a second. The first pass goes to its end: it finds what a killed process left undone.
+func (s *System) sweep(ctx context.Context) error {
+	first := true
+	return every(ctx, sweepEvery, func() {
+		until := time.Time{}
+		if !first {
+			until = time.Now().Add(sweepFor)
+		}
+		first = false
+		if _, err := s.Engine.Sweep(ctx, until); err != nil && ctx.Err() == nil {
+			s.options.Log.Error("sweep", slog.String("error", err.Error()))
+		}
+	})
+}
+
+// tidy drops jobs whose retention is over.
+func (s *System) tidy(ctx context.Context) error {
+	return every(ctx, tidyEvery, func() {
+		if _, err := s.sqlite.DropExpired(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			s.options.Log.Error("drop expired jobs", slog.String("error", err.Error()))
+		}
+	})
+}
+
+// every does work at once and then once a period, until ctx ends; its end is no error.
+func every(ctx context.Context, period time.Duration, work func()) error {
+	ticker := time.NewTicker(period)
+	defer ticker.Stop()
+	for {
+		work()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// openExecutor makes the executor that the options ask for; auto takes Docker where an engine answers.
+func (s *System) openExecutor(ctx context.Context) (fargate.Executor, string, error) {
+	if s.options.executor != nil {
+		return s.options.executor(ctx)
+	}
+	switch s.options.Executor {
+	case "process":
+		return s.processExecutor()
+	case "docker":
+		return s.dockerExecutor(ctx)
+	case "auto", "":
+		if executor, name, err := s.dockerExecutor(ctx); err == nil {
+			return executor, name, nil
+		}
+		return s.processExecutor()
+	}
+	return nil, "", fmt.Errorf("executor %q: must be auto, docker or process", s.options.Executor)
+}

@@ -1,0 +1,119 @@
+package jobs
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"unicode/utf8"
+)
+
+// Member is one member of a JSON object, its value not yet read.
+type Member struct {
+	Name  string
+	Value json.RawMessage
+}
+
+// Members splits one JSON object into its members, in the order of the document, so that every document of ours can be
+// read more strictly than encoding/json does: names are compared exactly, and a name given twice can be seen. The problem
+// is empty, or says why data is not one JSON object; it never quotes the data.
+func Members(data []byte) (members []Member, problem string) {
+	switch problem = wellFormed(data); {
+	case problem != "":
+		return nil, problem
+	case TypeOf(data) != typeObject:
+		return nil, "must be " + typeObject + ", not " + TypeOf(data)
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	_, err := dec.Token() // the opening brace
+	for err == nil && dec.More() {
+		var name json.Token
+		var member Member
+		if name, err = dec.Token(); err != nil {
+			break
+		}
+		member.Name, _ = name.(string)
+		err = dec.Decode(&member.Value)
+		members = append(members, member)
+	}
+	if err != nil {
+		return nil, "is not valid JSON"
+	}
+	return members, ""
+}
+
+// wellFormed says in what way data is not one complete JSON value in UTF-8. encoding/json would quote the offending
+// character, which may be part of a secret, and would replace bad UTF-8 silently.
+func wellFormed(data []byte) string {
+	if len(bytes.TrimSpace(data)) == 0 {
+		return "is empty"
+	}
+	if !utf8.Valid(data) {
+		return "is not valid UTF-8"
+	}
+	var value json.RawMessage
+	err := json.Unmarshal(data, &value)
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return "is not valid JSON, at byte " + strconv.FormatInt(syntax.Offset, 10)
+	}
+	if err != nil {
+		return "is not valid JSON"
+	}
+	return ""
+}
+
+// The JSON types as problems name them.
+const (
+	typeString  = "a string"
+	typeNumber  = "a number"
+	typeObject  = "an object"
+	typeArray   = "an array"
+	typeBoolean = "a boolean"
+	typeNull    = "null"
+)
+
+// TypeOf names the type of one valid JSON value.
+func TypeOf(value json.RawMessage) string {
+	value = bytes.TrimLeft(value, " \t\r\n")
+	if len(value) == 0 {
+		return "nothing"
+	}
+	switch value[0] {
+	case '"':
+		return typeString
+	case '{':
+		return typeObject
+	case '[':
+		return typeArray
+	case 't', 'f':
+		return typeBoolean
+	case 'n':
+		return typeNull
+	}
+	return typeNumber
+}
+
+// nameMax is how many characters of an unknown name a problem repeats.
+const nameMax = 64
+
+// QuoteName returns a member's name as a problem may show it: as it is if it is plain, else quoted, in ASCII; cut in any case.
+func QuoteName(name string) string {
+	cut := name
+	if runes := []rune(name); len(runes) > nameMax {
+		cut = string(runes[:nameMax]) + "..."
+	}
+	for _, c := range cut {
+		if !isNameChar(c) && c != '.' && c != ':' && c != '/' {
+			return strconv.QuoteToASCII(cut)
+		}
+	}
+	if cut == "" {
+		return `""`
+	}
+	return cut
+}
+
+// isNameChar reports whether c may stand in a jobName or a jobId.
+func isNameChar(c rune) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_'
+}

@@ -1,0 +1,291 @@
+package jobs
+
+import (
+	"fmt"
+	"slices"
+	"time"
+	"unicode/utf8"
+)
+
+// Moves lists where a job may go from each status. docs/states.md shows the same table and a test compares them.
+func Moves() map[Status][]Status {
+	return map[Status][]Status{
+		StatusRunnable:  {StatusStarting, StatusRunning, StatusSucceeded, StatusFailed, StatusCancelled},
+		StatusStarting:  {StatusRunnable, StatusRunning, StatusSucceeded, StatusFailed, StatusCancelled},
+		StatusRunning:   {StatusRunnable, StatusSucceeded, StatusFailed, StatusCancelled},
+		StatusSucceeded: {},
+		StatusFailed:    {},
+		StatusCancelled: {},
+	}
+}
+
+// AttemptMoves lists where an attempt may go from each status: forward, and it may skip, because events may be lost.
+func AttemptMoves() map[AttemptStatus][]AttemptStatus {
+	return map[AttemptStatus][]AttemptStatus{
+		AttemptLaunching: {AttemptStarting, AttemptRunning, AttemptStopping, AttemptStopped},
+		AttemptStarting:  {AttemptRunning, AttemptStopping, AttemptStopped},
+		AttemptRunning:   {AttemptStopping, AttemptStopped},
+		AttemptStopping:  {AttemptStopped},
+		AttemptStopped:   {},
+	}
+}
+
+// Acceptance is what the engine knows of a job when it accepts it.
+type Acceptance struct {
+	JobID       string
+	Request     Request // task definition pinned, container named
+	Fingerprint string
+	RetryOf     string
+	Container   string
+	LogGroup    string
+	// LogStreamPrefix is awslogs-stream-prefix; a stream is named prefix/container/task-id.
+	LogStreamPrefix string
+}
+
+// Accepted makes a new job: RUNNABLE, without an attempt.
+func Accepted(a Acceptance, now time.Time) *Job {
+	return &Job{
+		JobID: a.JobID, JobName: a.Request.JobName, Status: StatusRunnable, StatusReason: "Accepted; waiting to be launched.",
+		RetryOf: a.RetryOf, Request: &a.Request, CreatedAt: At(now),
+		Internal: Internal{
+			Fingerprint: a.Fingerprint, ReadyAt: At(now),
+			Container: a.Container, LogGroup: a.LogGroup, LogStreamPrefix: a.LogStreamPrefix,
+		},
+	}
+}
+
+// Rejected makes the job that a bad request leaves behind, so that whoever waits for its id learns why. It is FAILED from
+// the start and holds no request.
+func Rejected(jobID, jobName, fingerprint, reason string, now time.Time) *Job {
+	j := &Job{JobID: jobID, JobName: jobName, Status: StatusRunnable, CreatedAt: At(now), Internal: Internal{Fingerprint: fingerprint}}
+	j.End(StatusFailed, CauseRequestRejected, reason, now)
+	return j
+}
+
+// BeginAttempt adds the next attempt as LAUNCHING: the intent that is stored before RunTask is called. now is the moment of
+// the save and becomes launchedAt.
+func (j *Job) BeginAttempt(provider CapacityProvider, now time.Time) {
+	number := 1
+	if last := j.Last(); last != nil {
+		number = last.Number + 1
+	}
+	j.Attempts = append(j.Attempts, Attempt{
+		Number: number, CapacityProvider: provider, Status: AttemptLaunching, CreatedAt: At(now), LogGroup: j.Internal.LogGroup,
+	})
+	j.Relaunch(now)
+}
+
+// Relaunch starts the next launch of the live attempt: a new client token, because ECS replays its answer to the old one.
+func (j *Job) Relaunch(now time.Time) {
+	a := j.Live()
+	a.Launches++
+	a.Internal = AttemptInternal{LaunchedAt: At(now), CalledAt: At(now), Calls: 1}
+	j.NextAttemptAt = Time{}
+	j.StatusReason = fmt.Sprintf("Launching attempt %d on %s.", a.Number, a.CapacityProvider)
+}
+
+// CallAgain records that RunTask is about to be repeated for the current launch, with the same token. A call that is stored
+// without an answer may have been made by a process that died: then Unanswered holds from now on.
+func (j *Job) CallAgain(now time.Time) {
+	a := j.Live()
+	if j.NextAttemptAt.IsZero() {
+		a.Internal.Unanswered = true
+	}
+	a.Internal.CalledAt = At(now)
+	a.Internal.Calls++
+	j.NextAttemptAt = Time{}
+}
+
+// LaunchPutOff records that RunTask gave no answer that decides the launch (throttled; 5xx or time-out, then unanswered):
+// the same launch is repeated at next.
+func (j *Job) LaunchPutOff(reason string, unanswered bool, next time.Time) {
+	a := j.Live()
+	a.Internal.Unanswered = a.Internal.Unanswered || unanswered
+	j.NextAttemptAt = At(next)
+	j.StatusReason = sentence("Attempt %d waits to be launched: %s", a.Number, reason)
+}
+
+// LaunchRefused records that ECS refused the launch without a task: the attempt stays, with the refusal as its cause, and
+// is launched anew at next. It clears launchedAt: no task can exist.
+func (j *Job) LaunchRefused(cause Cause, reason string, next time.Time) {
+	a := j.Live()
+	a.Cause, a.Reason = cause, cut(reason)
+	a.Internal.LaunchedAt, a.Internal.CalledAt, a.Internal.Unanswered = Time{}, Time{}, false
+	j.NextAttemptAt = At(next)
+	if cause != "" {
+		reason = string(cause) + ": " + reason
+	}
+	j.StatusReason = sentence("Attempt %d waits to be launched: %s", a.Number, reason)
+}
+
+// TaskCreated records the attempt's task. The first ARN stored is the attempt's task.
+func (j *Job) TaskCreated(arn string) {
+	a := j.Live()
+	a.TaskARN = arn
+	a.LogStream = j.logStream(arn)
+	a.Cause, a.Reason = "", "" // a refusal of an earlier launch
+	j.NextAttemptAt = Time{}
+	if a.Status == AttemptLaunching {
+		a.Status = AttemptStarting
+		j.Status = StatusStarting
+		j.StatusReason = fmt.Sprintf("Attempt %d starts on %s.", a.Number, a.CapacityProvider)
+	}
+}
+
+// TaskRunning records that the task runs. The wait for a start is over.
+func (j *Job) TaskRunning(startedAt time.Time) {
+	a := j.Live()
+	a.Status = AttemptRunning
+	a.StartedAt = At(startedAt)
+	if j.StartedAt.IsZero() {
+		j.StartedAt = a.StartedAt
+	}
+	j.Status = StatusRunning
+	j.StatusReason = fmt.Sprintf("Attempt %d runs on %s.", a.Number, a.CapacityProvider)
+}
+
+// TaskStopping records that ECS wants the task stopped, without being Spot's notice.
+func (j *Job) TaskStopping(reason string) {
+	a := j.Live()
+	a.Status = AttemptStopping
+	j.StatusReason = sentence("Attempt %d is being stopped: %s", a.Number, reason)
+}
+
+// Interrupted records Spot's notice. It is not the end: the container may still finish.
+func (j *Job) Interrupted(at time.Time) {
+	a := j.Live()
+	a.Status = AttemptStopping
+	a.InterruptedAt = At(at)
+	j.StatusReason = fmt.Sprintf("Spot takes attempt %d away; its container may still finish.", a.Number)
+}
+
+// AttemptEnd is how an attempt ended.
+type AttemptEnd struct {
+	Cause    Cause
+	Reason   string
+	ExitCode *int
+	// StartedAt and InterruptedAt fill in what no earlier event had told.
+	StartedAt, InterruptedAt, StoppedAt time.Time
+}
+
+// StopAttempt records the end of the live attempt and folds it into the one before if both never started, with one provider
+// and one cause. What follows is decided by pkg/spot: either WaitUntil or End.
+func (j *Job) StopAttempt(end AttemptEnd) {
+	a := j.Live()
+	a.Status = AttemptStopped
+	a.Cause, a.Reason, a.ExitCode = end.Cause, cut(end.Reason), end.ExitCode
+	if a.StartedAt.IsZero() {
+		a.StartedAt = At(end.StartedAt)
+	}
+	if a.InterruptedAt.IsZero() {
+		a.InterruptedAt = At(end.InterruptedAt)
+	}
+	a.StoppedAt = At(end.StoppedAt)
+	if j.StartedAt.IsZero() {
+		j.StartedAt = a.StartedAt
+	}
+	j.NextAttemptAt = Time{}
+	j.fold()
+}
+
+// fold keeps a run of attempts that never started, with one provider and one cause, as its latest with Repeats.
+func (j *Job) fold() {
+	n := len(j.Attempts)
+	if n < 2 {
+		return
+	}
+	before, last := &j.Attempts[n-2], &j.Attempts[n-1]
+	if before.Ran() || last.Ran() || before.CapacityProvider != last.CapacityProvider || before.Cause != last.Cause {
+		return
+	}
+	last.Repeats = before.Repeats + 1
+	j.Attempts = slices.Delete(j.Attempts, n-2, n-1)
+}
+
+// WaitUntil makes a job without a live attempt RUNNABLE again; its next attempt is launched at next. After an attempt that
+// ran, a new wait for a start begins then.
+func (j *Job) WaitUntil(next time.Time, reason string) {
+	j.Status = StatusRunnable
+	j.NextAttemptAt = At(next)
+	j.StatusReason = sentence("%s", reason)
+	if last := j.Last(); last == nil || last.Ran() {
+		j.Internal.ReadyAt = At(next)
+	}
+}
+
+// End ends the job for good. No attempt may be live.
+func (j *Job) End(status Status, cause Cause, reason string, now time.Time) {
+	j.Status, j.Cause, j.StatusReason = status, cause, sentence("%s", reason)
+	j.StoppedAt = At(now)
+	j.NextAttemptAt = Time{}
+}
+
+// RequestCancel stores the wish; the job becomes CANCELLED only when no task can exist. The first request counts.
+func (j *Job) RequestCancel(reason string, now time.Time) {
+	if j.CancelRequestedAt.IsZero() {
+		j.CancelRequestedAt = At(now)
+		j.Internal.CancelReason = cut(reason)
+		j.StatusReason = "Cancel requested; waiting until no task of the job exists."
+	}
+}
+
+// DecideStop stores why the engine is about to stop the live attempt's task.
+func (j *Job) DecideStop(cause StopCause) {
+	a := j.Live()
+	a.Internal.StopCause = cause
+	j.StatusReason = fmt.Sprintf("Attempt %d is being stopped: %s", a.Number, cause.Reason())
+}
+
+// Published records that what the save of that version had to publish is published.
+func (j *Job) Published(version int64) {
+	if j.Internal.Unpublished == version {
+		j.Internal.Unpublished = 0
+	}
+}
+
+// Reason says in a sentence why the engine stopped a task. The attempt clock's is AWS Batch's own sentence, which
+// evaluateOnExit rules match.
+// https://docs.aws.amazon.com/batch/latest/userguide/job_timeouts.html
+func (c StopCause) Reason() string {
+	switch c {
+	case StopNotRunning:
+		return "The task did not run in time after its launch."
+	case StopAttemptClock:
+		return "Job attempt duration exceeded timeout"
+	case StopStartClock:
+		return "The job did not start within timeout.startWithinSeconds."
+	case StopTotalClock:
+		return "The job took longer than timeout.totalSeconds."
+	}
+	return ""
+}
+
+// logStream is the name that the awslogs driver gives the container's stream: prefix/container/task-id.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using_awslogs.html
+func (j *Job) logStream(arn string) string {
+	if j.Internal.LogStreamPrefix == "" {
+		return ""
+	}
+	return j.Internal.LogStreamPrefix + "/" + j.Internal.Container + "/" + TaskID(arn)
+}
+
+// TaskID is the last part of a task's ARN, in the long and in the old short form.
+func TaskID(arn string) string {
+	for i := len(arn) - 1; i >= 0; i-- {
+		if arn[i] == '/' {
+			return arn[i+1:]
+		}
+	}
+	return arn
+}
+
+// sentence formats a status reason and cuts it.
+func sentence(format string, args ...any) string { return cut(fmt.Sprintf(format, args...)) }
+
+// cut shortens text to ReasonMax characters, whole ones.
+func cut(text string) string {
+	if utf8.RuneCountInString(text) <= ReasonMax {
+		return text
+	}
+	return string([]rune(text)[:ReasonMax-1]) + "…"
+}

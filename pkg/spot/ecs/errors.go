@@ -1,0 +1,109 @@
+package ecs
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/spotbatch/spotbatch/pkg/jobs"
+	"github.com/spotbatch/spotbatch/pkg/spot"
+)
+
+// errorRows tells what an error of RunTask means; the first row whose code matches and whose word occurs in the message
+// (letter case aside; "" always does) decides.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html#API_RunTask_Errors
+var errorRows = []struct {
+	code, word string
+	kind       spot.AnswerKind
+	cause      jobs.Cause
+}{
+	// AWS is busy; the call had no effect. https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html
+	{"ThrottlingException", "", spot.AnswerThrottled, ""},
+	{"Throttling", "", spot.AnswerThrottled, ""},
+	{"TooManyRequestsException", "", spot.AnswerThrottled, ""},
+	{"RequestLimitExceeded", "", spot.AnswerThrottled, ""},
+	{"ClientException", "too many concurrent attempts", spot.AnswerThrottled, ""},
+	{"ClientException", "rate exceeded", spot.AnswerThrottled, ""},
+	// No room for now.
+	{"ClientException", "reached the limit on the number of", spot.AnswerRefused, jobs.CauseQuota},
+	{"ClientException", "provisioning", spot.AnswerRefused, jobs.CauseQuota},
+	{"ClientException", "capacity is unavailable", spot.AnswerRefused, jobs.CauseNoCapacity},
+	{"", "enough free addresses", spot.AnswerRefused, jobs.CauseSubnetFull},
+	// The deployment's to mend.
+	{"AccessDeniedException", "", spot.AnswerRefused, jobs.CauseDeploymentFault},
+	{"ClusterNotFoundException", "", spot.AnswerRefused, jobs.CauseDeploymentFault},
+	{"BlockedException", "", spot.AnswerRefused, jobs.CauseDeploymentFault},
+	{"PlatformUnknownException", "", spot.AnswerRefused, jobs.CauseDeploymentFault},
+	{"UnrecognizedClientException", "", spot.AnswerRefused, jobs.CauseDeploymentFault},
+	{"InvalidSignatureException", "", spot.AnswerRefused, jobs.CauseDeploymentFault},
+	{"ExpiredTokenException", "", spot.AnswerRefused, jobs.CauseDeploymentFault},
+	{"", "capacity provider", spot.AnswerRefused, jobs.CauseDeploymentFault},
+	{"", "service linked role", spot.AnswerRefused, jobs.CauseDeploymentFault},
+	{"", "service-linked role", spot.AnswerRefused, jobs.CauseDeploymentFault},
+	{"", "subnet", spot.AnswerRefused, jobs.CauseDeploymentFault},
+	{"", "security group", spot.AnswerRefused, jobs.CauseDeploymentFault},
+	{"", "cluster not found", spot.AnswerRefused, jobs.CauseDeploymentFault},
+	{"", "unable to assume", spot.AnswerRefused, jobs.CauseDeploymentFault},
+}
+
+// answerOfError classifies RunTask's error. What is no refusal for certain is no answer: 5xx, time-outs, broken connections.
+func answerOfError(err error) spot.Answer {
+	if conflict, ok := errors.AsType[*types.ConflictException](err); ok {
+		return answerOfConflict(conflict)
+	}
+	api, ok := errors.AsType[smithy.APIError](err)
+	if !ok {
+		return spot.Answer{Kind: spot.AnswerNone, Reason: "RunTask gave no answer."}
+	}
+	reason := api.ErrorCode() + ": " + api.ErrorMessage()
+	message := strings.ToLower(api.ErrorMessage())
+	for _, row := range errorRows {
+		if (row.code == "" || row.code == api.ErrorCode()) && strings.Contains(message, row.word) && !serverFault(err, api) {
+			return spot.Answer{Kind: row.kind, Cause: row.cause, Reason: reason}
+		}
+	}
+	if serverFault(err, api) {
+		return spot.Answer{Kind: spot.AnswerNone, Reason: reason}
+	}
+	return spot.Answer{Kind: spot.AnswerRefused, Cause: jobs.CauseLaunchRejected, Reason: reason}
+}
+
+// answerOfConflict adopts the task that the token has made already; without one the token made no task and never will.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html
+func answerOfConflict(conflict *types.ConflictException) spot.Answer {
+	if len(conflict.ResourceIds) > 0 {
+		return spot.Answer{Kind: spot.AnswerTask, TaskARN: conflict.ResourceIds[0], Firm: true}
+	}
+	return spot.Answer{Kind: spot.AnswerRefused, Reason: "The client token was used by another request and made no task.", Firm: true}
+}
+
+// serverFault reports whether AWS failed, by the error's own word or by its HTTP status.
+func serverFault(err error, api smithy.APIError) bool {
+	if api.ErrorFault() == smithy.FaultServer {
+		return true
+	}
+	response, ok := errors.AsType[*smithyhttp.ResponseError](err)
+	return ok && response.HTTPStatusCode() >= http.StatusInternalServerError
+}
+
+// invalidParameter reports whether ECS refused the combination of parameters.
+func invalidParameter(err error) bool {
+	_, invalid := errors.AsType[*types.InvalidParameterException](err)
+	return invalid
+}
+
+// taskUnknown reports whether StopTask did not find the task.
+func taskUnknown(err error) bool {
+	api, ok := errors.AsType[smithy.APIError](err)
+	return ok && strings.Contains(strings.ToLower(api.ErrorMessage()), "task was not found")
+}
+
+// definitionUnknown reports whether DescribeTaskDefinition did not find the task definition: a ClientException that says so.
+func definitionUnknown(err error) bool {
+	api, ok := errors.AsType[smithy.APIError](err)
+	return ok && (api.ErrorCode() == "ClientException" || api.ErrorCode() == "InvalidParameterException") && api.ErrorFault() != smithy.FaultServer
+}

@@ -1,0 +1,121 @@
+package spot
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/spotbatch/spotbatch/pkg/jobs"
+)
+
+// Launch is everything that one RunTask call says. It is derived from the stored job alone, so that every repeat of a
+// launch is byte for byte the same and ECS recognises it by its token.
+type Launch struct {
+	TaskDefinition      string
+	Container           string
+	Command             []string
+	Environment         []jobs.EnvVar
+	CPU, Memory         string
+	EphemeralStorageGiB int
+	CapacityProvider    jobs.CapacityProvider
+	StartedBy           string
+	ClientToken         string
+	Tags                []Tag // sorted by key
+}
+
+// Tag is one ECS tag.
+type Tag struct{ Key, Value string }
+
+// LaunchOf derives the RunTask call of the job's live attempt.
+func LaunchOf(runner string, j *jobs.Job) Launch {
+	a := j.Live()
+	r := j.Request
+	environment := slices.Clone(r.ContainerOverrides.Environment)
+	environment = append(environment, ownEnvironment(j, a)...)
+	l := Launch{
+		TaskDefinition: r.TaskDefinition, Container: j.Internal.Container, Command: r.ContainerOverrides.Command,
+		Environment: environment, CPU: r.ContainerOverrides.CPU, Memory: r.ContainerOverrides.Memory,
+		EphemeralStorageGiB: r.EphemeralStorageGiB, CapacityProvider: a.CapacityProvider,
+		StartedBy:   jobs.StartedBy(runner, j.JobID, a.Number),
+		ClientToken: clientToken(runner, j.JobID, a.Number, a.Launches),
+	}
+	for _, key := range slices.Sorted(maps.Keys(r.Tags)) {
+		l.Tags = append(l.Tags, Tag{key, r.Tags[key]})
+	}
+	return l
+}
+
+func ownEnvironment(j *jobs.Job, a *jobs.Attempt) []jobs.EnvVar {
+	own := []jobs.EnvVar{
+		{Name: "SPOTBATCH_JOB_ID", Value: j.JobID},
+		{Name: "SPOTBATCH_ATTEMPT", Value: strconv.Itoa(a.Number)},
+		{Name: "SPOTBATCH_CAPACITY_PROVIDER", Value: string(a.CapacityProvider)},
+	}
+	if n := len(j.Attempts); n > 1 {
+		own = append(own, jobs.EnvVar{Name: "SPOTBATCH_PREVIOUS_CAUSE", Value: string(j.Attempts[n-2].Cause)})
+	}
+	return own
+}
+
+// clientToken names one launch. It is as long as ECS allows (64 characters), and nothing but its four parts goes into it.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html
+func clientToken(runner, jobID string, attempt, launch int) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{runner, jobID, strconv.Itoa(attempt), strconv.Itoa(launch)}, "\x00")))
+	return hex.EncodeToString(sum[:])
+}
+
+// overridesMax is the most characters that ECS takes as a task's overrides, JSON formatting included.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html
+const overridesMax = 8192
+
+// overridesSize is the length of the overrides as sent, with the longest environment that any attempt can add.
+func overridesSize(jobID, container string, r jobs.Request) int {
+	type containerOverride struct {
+		Name        string        `json:"name"`
+		Command     []string      `json:"command,omitempty"`
+		Environment []jobs.EnvVar `json:"environment"`
+	}
+	type storage struct {
+		SizeInGiB int `json:"sizeInGiB"`
+	}
+	longest := []jobs.EnvVar{
+		{Name: "SPOTBATCH_JOB_ID", Value: jobID},
+		{Name: "SPOTBATCH_ATTEMPT", Value: strings.Repeat("9", 10)},
+		{Name: "SPOTBATCH_CAPACITY_PROVIDER", Value: string(jobs.FargateSpot)},
+		{Name: "SPOTBATCH_PREVIOUS_CAUSE", Value: longestCause()},
+	}
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false) // as the SDK writes it
+	err := encoder.Encode(struct {
+		ContainerOverrides []containerOverride `json:"containerOverrides"`
+		CPU                string              `json:"cpu,omitempty"`
+		Memory             string              `json:"memory,omitempty"`
+		EphemeralStorage   storage             `json:"ephemeralStorage"`
+	}{
+		ContainerOverrides: []containerOverride{{
+			Name: container, Command: r.ContainerOverrides.Command,
+			Environment: slices.Concat(r.ContainerOverrides.Environment, longest),
+		}},
+		CPU: r.ContainerOverrides.CPU, Memory: r.ContainerOverrides.Memory, EphemeralStorage: storage{r.EphemeralStorageGiB},
+	})
+	if err != nil { // strings and numbers alone: it cannot fail; if it did, the request would not be sent either
+		return overridesMax + 1
+	}
+	return utf8.RuneCountInString(strings.TrimSuffix(text.String(), "\n"))
+}
+
+func longestCause() string {
+	longest := ""
+	for _, c := range jobs.Causes() {
+		if len(c) > len(longest) {
+			longest = string(c)
+		}
+	}
+	return longest
+}

@@ -1,0 +1,192 @@
+package spot
+
+import (
+	"time"
+
+	"github.com/spotbatch/spotbatch/pkg/jobs"
+)
+
+// Step is what to do next for a job.
+type Step int
+
+// The steps. The first group only changes the job; the second is a call whose answer is the next observation.
+const (
+	// StepNone: nothing until Job.Internal.DueAt, or until something is observed.
+	StepNone Step = iota
+	// StepEnd: the job ends without a task; see EndUnstarted.
+	StepEnd
+	// StepDecideStop: a clock is over; store it before StopTask. See ClockOver.
+	StepDecideStop
+
+	// StepBegin: begin the next attempt on Provider(job), store it, and call RunTask.
+	StepBegin
+	// StepRelaunch: call RunTask for the live attempt with a new token; the last launch was refused.
+	StepRelaunch
+	// StepCallAgain: call RunTask for the live attempt with the same token; no answer decided it.
+	StepCallAgain
+	// StepSettle: ask ListTasks whether the launch, which may not be repeated, made a task.
+	StepSettle
+	// StepStop: call StopTask.
+	StepStop
+	// StepDescribe: nothing is known to be due; ask ECS how the task is.
+	StepDescribe
+)
+
+// Next derives the next step from the stored job alone and the time.
+func Next(j *jobs.Job, now time.Time, times Times) Step {
+	if j.Ended() {
+		return StepNone
+	}
+	a := j.Live()
+	over := ClockOver(j, now, times)
+	end := over != "" || !j.CancelRequestedAt.IsZero()
+	waits := j.NextAttemptAt.After(now)
+	switch {
+	case a == nil && end:
+		return StepEnd
+	case a == nil && waits:
+		return StepNone
+	case a == nil:
+		return StepBegin
+	case a.TaskARN != "":
+		return nextOfTask(j, a, over)
+	case a.Internal.LaunchedAt.IsZero() && end:
+		return StepEnd
+	case a.Internal.LaunchedAt.IsZero() && waits:
+		return StepNone
+	case a.Internal.LaunchedAt.IsZero():
+		return StepRelaunch
+	case end || now.Sub(a.Internal.LaunchedAt.Time) >= times.TokenLife:
+		if now.Before(settleAt(a, times)) {
+			return StepNone
+		}
+		return StepSettle
+	case waits:
+		return StepNone
+	}
+	return StepCallAgain
+}
+
+func nextOfTask(j *jobs.Job, a *jobs.Attempt, over jobs.StopCause) Step {
+	switch {
+	case !j.CancelRequestedAt.IsZero() || a.Internal.StopCause != "":
+		return StepStop
+	case over != "":
+		return StepDecideStop
+	}
+	return StepDescribe
+}
+
+// settleAt is from when on ListTasks must show the task of the current launch if there is one: the last call was made at
+// most FunctionTimeout after it was stored, and ECS shows its tasks Settling later.
+func settleAt(a *jobs.Attempt, times Times) time.Time {
+	return a.Internal.CalledAt.Time.Add(times.FunctionTimeout + times.Settling)
+}
+
+// ClockOver tells which of the job's clocks has run out, the final one first; "" = none. A task that is being stopped
+// already is left to end.
+func ClockOver(j *jobs.Job, now time.Time, times Times) jobs.StopCause {
+	for _, c := range clocks(j, times) {
+		if !now.Before(c.at) {
+			return c.stop
+		}
+	}
+	return ""
+}
+
+// clock is one of the job's deadlines and what is over then.
+type clock struct {
+	at   time.Time
+	stop jobs.StopCause
+}
+
+// clocks lists the deadlines that apply to the job as it stands.
+func clocks(j *jobs.Job, times Times) []clock {
+	timeout := j.Request.Timeout
+	a := j.Live()
+	if a != nil && a.Status == jobs.AttemptStopping {
+		return nil
+	}
+	all := []clock{{j.CreatedAt.Time.Add(timeout.Total()), jobs.StopTotalClock}}
+	switch {
+	case a != nil && a.Status == jobs.AttemptRunning:
+		return append(all, clock{a.StartedAt.Time.Add(timeout.AttemptDuration()), jobs.StopAttemptClock})
+	case a != nil && a.TaskARN != "" && times.StartLimit > 0 && !a.Internal.LaunchedAt.IsZero():
+		all = append(all, clock{a.Internal.LaunchedAt.Time.Add(times.StartLimit), jobs.StopNotRunning})
+	}
+	return append(all, clock{j.Internal.ReadyAt.Time.Add(timeout.StartWithin()), jobs.StopStartClock})
+}
+
+// EndUnstarted carries out StepEnd: it ends the attempt that has no task, if there is one, and the job.
+func EndUnstarted(j *jobs.Job, times Times, at Moment) {
+	over := ClockOver(j, at.Now, times)
+	cancelled := !j.CancelRequestedAt.IsZero()
+	if a := j.Live(); a != nil {
+		cause, reason := a.Cause, a.Reason // the last refusal's
+		switch {
+		case cancelled:
+			cause, reason = jobs.CauseCancelled, cancelSentence(j)
+		case cause == "" || over == jobs.StopTotalClock:
+			cause, reason = jobs.CauseTimedOut, over.Reason()
+		}
+		j.StopAttempt(jobs.AttemptEnd{Cause: cause, Reason: reason, StoppedAt: at.Now})
+	}
+	if cancelled {
+		j.End(jobs.StatusCancelled, jobs.CauseCancelled, cancelSentence(j), at.Now)
+		return
+	}
+	endOverdue(j, over, at)
+}
+
+// Due tells when the job must be looked at next; the zero Time only when it has ended and is published. What stands is kept
+// while it lies ahead, because each move of a due time costs an index write; it is replaced when it has passed or when
+// something is due sooner.
+func Due(j *jobs.Job, times Times, at Moment) jobs.Time {
+	if j.Ended() && j.Internal.Unpublished == 0 {
+		return jobs.Time{}
+	}
+	due := j.Internal.DueAt.Time
+	if !due.After(at.Now) {
+		due = at.Now.Add(times.Horizon + time.Duration(at.Roll*float64(times.HorizonJitter)))
+	}
+	if sooner := nextDeadline(j, times, at.Now); !sooner.IsZero() && sooner.Before(due) {
+		due = sooner
+	}
+	return jobs.At(due)
+}
+
+// nextDeadline is the earliest moment at which Next may answer differently than now, or the zero time.
+func nextDeadline(j *jobs.Job, times Times, now time.Time) time.Time {
+	if j.Ended() {
+		return time.Time{}
+	}
+	a := j.Live()
+	stopping := !j.CancelRequestedAt.IsZero() || a != nil && a.Internal.StopCause != ""
+	launched := a != nil && a.TaskARN == "" && !a.Internal.LaunchedAt.IsZero()
+	switch {
+	case launched && (stopping || ClockOver(j, now, times) != ""):
+		return settleAt(a, times)
+	case stopping:
+		return time.Time{}
+	}
+	earliest := j.NextAttemptAt.Time
+	sooner := func(t time.Time) {
+		if earliest.IsZero() || t.Before(earliest) {
+			earliest = t
+		}
+	}
+	for _, c := range clocks(j, times) {
+		sooner(c.at)
+	}
+	if launched {
+		sooner(later(a.Internal.LaunchedAt.Time.Add(times.TokenLife), settleAt(a, times)))
+	}
+	return earliest
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

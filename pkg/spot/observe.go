@@ -1,0 +1,148 @@
+package spot
+
+import (
+	"github.com/spotbatch/spotbatch/pkg/jobs"
+)
+
+// Seen is what an observation did.
+type Seen struct {
+	// Changed: the job was moved and must be saved.
+	Changed bool
+	// Ignored says why the job was not moved; for the log.
+	Ignored string
+	// Strays are tasks that must not run: of an ended job, of an older attempt, or a second one of an attempt.
+	Strays []string
+}
+
+func ignored(why string) Seen { return Seen{Ignored: why} }
+
+// strayed ignores a task and, if it is live, has it stopped.
+func strayed(t Task, why string) Seen {
+	if !t.live() {
+		return ignored(why)
+	}
+	return Seen{Ignored: why, Strays: []string{t.ARN}}
+}
+
+// TasksSeen applies what DescribeTasks told of an attempt's tasks, one after the other.
+func TasksSeen(j *jobs.Job, attempt int, tasks []Task, at Moment) Seen {
+	all := Seen{}
+	for _, t := range tasks {
+		all = all.and(TaskSeen(j, attempt, t, at))
+	}
+	return all
+}
+
+func (s Seen) and(more Seen) Seen {
+	return Seen{Changed: s.Changed || more.Changed, Ignored: more.Ignored, Strays: append(s.Strays, more.Strays...)}
+}
+
+// TaskSeen applies a task's state to its job. attempt is the one that the task's startedBy names.
+func TaskSeen(j *jobs.Job, attempt int, t Task, at Moment) Seen {
+	last := j.Last()
+	if last == nil || attempt > last.Number {
+		return ignored("the job has no such attempt")
+	}
+	a := j.Live()
+	if a == nil || attempt < a.Number {
+		return oldTaskSeen(j, t)
+	}
+	switch {
+	case a.TaskARN != "" && a.TaskARN != t.ARN:
+		return strayed(t, "the attempt has another task")
+	case t.Version < a.Internal.TaskVersion:
+		return ignored("an older version of the task's state")
+	}
+	return liveTaskSeen(j, a, t, at)
+}
+
+// oldTaskSeen handles a task of an ended job or of an older attempt: it never moves the job, but it must not run on. The
+// exception is a task whose STOPPED is stored: the event is merely late.
+func oldTaskSeen(j *jobs.Job, t Task) Seen {
+	for i := range j.Attempts {
+		if a := &j.Attempts[i]; a.TaskARN == t.ARN && a.Status == jobs.AttemptStopped {
+			return ignored("the task's end is stored")
+		}
+	}
+	return strayed(t, "a task of an older attempt")
+}
+
+func liveTaskSeen(j *jobs.Job, a *jobs.Attempt, t Task, at Moment) Seen {
+	seen, number := Seen{}, a.Number
+	if a.TaskARN == "" {
+		// The event came before RunTask's answer was stored; it supplies the ARN.
+		j.TaskCreated(t.ARN)
+		seen.Changed = true
+	}
+	switch {
+	case t.Stopped():
+		stopped(j, t, at)
+		seen.Changed = true
+	case t.interrupted() && a.InterruptedAt.IsZero():
+		runningUnseen(j, a, t)
+		noticed := t.StoppingAt
+		if noticed.IsZero() {
+			noticed = t.SeenAt
+		}
+		j.Interrupted(noticed)
+		seen.Changed = true
+	case t.LastStatus == taskRunning && t.DesiredStatus == taskStopped && a.Status != jobs.AttemptStopping:
+		runningUnseen(j, a, t)
+		j.TaskStopping(t.reason(j.Internal.Container))
+		seen.Changed = true
+	case t.LastStatus == taskRunning && (a.Status == jobs.AttemptLaunching || a.Status == jobs.AttemptStarting):
+		runningUnseen(j, a, t)
+		seen.Changed = true
+	case !seen.Changed:
+		return ignored("nothing new: " + t.LastStatus)
+	}
+	if last := j.Last(); last.Number == number && t.Version > last.Internal.TaskVersion {
+		last.Internal.TaskVersion = t.Version
+	}
+	return seen
+}
+
+// runningUnseen records that the task runs if no event had told.
+func runningUnseen(j *jobs.Job, a *jobs.Attempt, t Task) {
+	if a.Status != jobs.AttemptLaunching && a.Status != jobs.AttemptStarting {
+		return
+	}
+	started := t.StartedAt
+	if started.IsZero() {
+		started = t.SeenAt
+	}
+	j.TaskRunning(started)
+}
+
+// stopped ends the live attempt with its task and decides what follows.
+func stopped(j *jobs.Job, t Task, at Moment) {
+	a := j.Live()
+	container := t.container(j.Internal.Container)
+	cause, reason := causeOf(j, a, t)
+	end := jobs.AttemptEnd{Cause: cause, Reason: reason, ExitCode: container.ExitCode, StartedAt: t.StartedAt, StoppedAt: t.StoppedAt}
+	if t.interrupted() {
+		end.InterruptedAt = t.StoppingAt
+	}
+	if end.StoppedAt.IsZero() {
+		end.StoppedAt = at.Now
+	}
+	exit := jobs.Exit{Code: container.ExitCode, Reason: container.Reason, StatusReason: t.StoppedReason}
+	if cause == jobs.CauseTimedOut {
+		exit = jobs.Exit{TimedOut: true, StatusReason: a.Internal.StopCause.Reason()}
+	}
+	j.StopAttempt(end)
+	follow(j, exit, at)
+}
+
+// TaskMissing applies DescribeTasks' MISSING. ECS is eventually consistent, so it counts only Settling after launchedAt.
+func TaskMissing(j *jobs.Job, arn string, times Times, at Moment) Seen {
+	a := j.Live()
+	switch {
+	case a == nil || a.TaskARN != arn:
+		return ignored("not the live attempt's task")
+	case at.Now.Sub(a.Internal.LaunchedAt.Time) < times.Settling:
+		return ignored("too early to believe that the task is missing")
+	}
+	stopped(j, Task{ARN: arn, LastStatus: taskStopped, StoppedReason: "The task is lost: ECS does not know it."}, at)
+	return Seen{Changed: true}
+}
