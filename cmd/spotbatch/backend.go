@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"sync"
 
@@ -49,7 +50,7 @@ func (c *cli) connect(ctx context.Context) (machine, error) {
 	if !c.onLocal {
 		return nil, usageError(errNoAWS)
 	}
-	return c.open(ctx, local.Options{DataDir: c.data}, false)
+	return c.open(ctx, local.Options{DataDir: c.data, Log: slog.New(c.journal(slog.LevelWarn))}, false)
 }
 
 // with opens the backend for the length of one verb.
@@ -110,10 +111,15 @@ func (m *localMachine) List(ctx context.Context, query jobs.Query) (jobs.Page, e
 }
 
 func (m *localMachine) Log(_ context.Context, job *jobs.Job, attempt *jobs.Attempt) (io.ReadCloser, error) {
-	if attempt.TaskARN == "" {
+	file := m.LogFile(job, attempt)
+	if file == "" {
 		return nil, fs.ErrNotExist
 	}
-	return os.Open(m.LogFile(job, attempt))
+	log, err := os.Open(file)
+	if err != nil {
+		return nil, err // and no *os.File of nil that looks like a reader
+	}
+	return log, nil
 }
 
 // Size reads the request's overrides and, for what they leave out, the pinned task definition, each once.

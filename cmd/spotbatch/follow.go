@@ -25,6 +25,7 @@ type follower struct {
 	tell func(*jobs.Job, []string) // what is new of a job; may be nil
 	show func()                    // after each look; may be nil
 
+	seeing sync.Mutex // one job is taken in at a time, so that its news is told in its order
 	mu     sync.Mutex // guards all below
 	tracks []track
 	index  map[string]int
@@ -83,7 +84,9 @@ func (f *follower) wake() {
 
 // run follows until every job has ended.
 func (f *follower) run(ctx context.Context) error {
-	changed := f.b.Watch(ctx)
+	watched, stop := context.WithCancel(ctx)
+	defer stop()
+	changed := f.b.Watch(watched)
 	for {
 		if err := f.look(ctx); err != nil {
 			return err
@@ -235,9 +238,11 @@ func (f *follower) read(ctx context.Context, i int) (ended bool, err error) {
 
 // see takes in a job as it stands.
 func (f *follower) see(ctx context.Context, j *jobs.Job) {
-	var bill bill
+	f.seeing.Lock()
+	defer f.seeing.Unlock()
+	var cost bill
 	if j.Ended() {
-		bill = billOf(ctx, f.b, j)
+		cost = billOf(ctx, f.b, j)
 	}
 	f.mu.Lock()
 	t := &f.tracks[f.index[j.JobID]]
@@ -251,7 +256,7 @@ func (f *follower) see(ctx context.Context, j *jobs.Job) {
 	}
 	f.counts[j.Status]++
 	if t.mark = markOf(j); j.Ended() {
-		f.totals.add(j, bill)
+		f.totals.add(j, cost)
 	}
 	f.mu.Unlock()
 	if f.tell != nil && len(news) > 0 {

@@ -1,37 +1,18 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
-	"github.com/spotbatch/spotbatch/pkg/jobs"
+	"github.com/spotbatch/spotbatch/internal/intake"
 )
 
-// request is one request of a file: where it stands, and its document.
-type request struct {
-	where string // "jobs.json[3]", "jobs.jsonl:17", "job.json"
-	body  []byte
-}
-
-// errSyntax ends a file that cannot be read on.
-type errSyntax struct{ where, problem string }
-
-func (e *errSyntax) Error() string { return e.where + ": " + e.problem }
-
-// requests reads the requests of a file one after another: one request, an array of them, or one a line. It holds no more
-// than one at a time.
-type requests struct {
-	name string
-	next func() (request, error) // io.EOF ends
-}
+// standardInput is how problems call it.
+const standardInput = "stdin"
 
 // openRequests opens FILE, or standard input for "-" and for nothing where it is not a terminal.
-func (c *cli) openRequests(file string) (*requests, io.Closer, error) {
+func (c *cli) openRequests(file string) (*intake.Documents, io.Closer, error) {
 	if file == "" {
 		if _, _, terminal := c.window(c.stdin); terminal {
 			return nil, nil, usageError(errors.New("give the job requests with -f FILE, or -f - for standard input"))
@@ -39,200 +20,11 @@ func (c *cli) openRequests(file string) (*requests, io.Closer, error) {
 		file = "-"
 	}
 	if file == "-" {
-		return newRequests("stdin", c.stdin), io.NopCloser(nil), nil
+		return intake.NewDocuments(standardInput, c.stdin), io.NopCloser(nil), nil
 	}
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, nil, usageError(err)
 	}
-	return newRequests(file, f), f, nil
-}
-
-// newRequests finds out which of the three forms a file has: an array begins with a bracket; a file whose first line is
-// one whole document has one a line; everything else is documents of any layout, as a rule a single one.
-func newRequests(name string, in io.Reader) *requests {
-	r := &requests{name: name}
-	lines := &lineReader{in: bufio.NewReaderSize(in, 64<<10)}
-	first, err := lines.skipSpace()
-	switch {
-	case err != nil:
-		r.next = func() (request, error) { return request{}, err }
-		if errors.Is(err, io.EOF) {
-			r.next = func() (request, error) { return request{}, &errSyntax{name, "holds no job request"} }
-		}
-	case first == '[':
-		r.next = r.array(lines.in)
-	default:
-		line, err := lines.read()
-		if err == nil && json.Valid(line) {
-			r.next = r.lines(lines, line)
-			break
-		}
-		if err == nil {
-			line = append(line, '\n')
-		}
-		r.next = r.documents(io.MultiReader(bytes.NewReader(line), lines.in))
-	}
-	return r
-}
-
-// lines reads one document a line. A line that is no document is the engine's to refuse; the next line is as good as ever.
-func (r *requests) lines(in *lineReader, line []byte) func() (request, error) {
-	// Whether it is "the" document or the first of several is seen only when a second one comes.
-	number := in.number
-	ahead, err := in.nextFilled()
-	several := err == nil
-	return func() (request, error) {
-		if line == nil {
-			if err != nil {
-				return request{}, err
-			}
-			line, number = ahead, in.number
-			ahead, err = in.nextFilled()
-		}
-		found := request{where: r.name, body: line}
-		if several {
-			found.where = fmt.Sprintf("%s:%d", r.name, number)
-		}
-		line = nil
-		return found, nil
-	}
-}
-
-// documents reads documents of any layout, one after another.
-func (r *requests) documents(in io.Reader) func() (request, error) {
-	decoder := json.NewDecoder(in)
-	n := 0
-	return func() (request, error) {
-		var body json.RawMessage
-		if err := decoder.Decode(&body); err != nil {
-			return request{}, r.syntax(r.name, decoder, err)
-		}
-		where := r.name
-		if n > 0 || decoder.More() {
-			where = fmt.Sprintf("%s[%d]", r.name, n)
-		}
-		n++
-		return request{where, body}, nil
-	}
-}
-
-// array reads the elements of one array.
-func (r *requests) array(in io.Reader) func() (request, error) {
-	decoder := json.NewDecoder(in)
-	n, opened := 0, false
-	return func() (request, error) {
-		if !opened {
-			opened = true
-			if _, err := decoder.Token(); err != nil {
-				return request{}, r.syntax(r.name, decoder, err)
-			}
-		}
-		where := fmt.Sprintf("%s[%d]", r.name, n)
-		if decoder.More() {
-			var body json.RawMessage
-			if err := decoder.Decode(&body); err != nil {
-				return request{}, r.syntax(where, decoder, err)
-			}
-			n++
-			return request{where, body}, nil
-		}
-		if _, err := decoder.Token(); err != nil { // the closing bracket
-			return request{}, r.syntax(where, decoder, unexpectedEnd(err))
-		}
-		if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-			return request{}, &errSyntax{r.name, "has more after the array"}
-		}
-		return request{}, io.EOF
-	}
-}
-
-// unexpectedEnd makes an end where something was due an error.
-func unexpectedEnd(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
-
-// syntax says where a file stops being JSON, without quoting it.
-func (r *requests) syntax(where string, decoder *json.Decoder, err error) error {
-	if _, bad := errors.AsType[*json.SyntaxError](err); bad {
-		return &errSyntax{where, fmt.Sprintf("is not valid JSON near byte %d of the file", decoder.InputOffset())}
-	}
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return &errSyntax{where, "is not complete JSON: the file ends in the middle of it"}
-	}
-	return err
-}
-
-// lineReader reads lines and counts them. Of a line that is longer than any request it keeps as much as shows that.
-type lineReader struct {
-	in     *bufio.Reader
-	number int // of the line read last, from 1
-}
-
-// skipSpace passes over a byte order mark, white space and empty lines, and tells the byte that follows without taking it.
-func (l *lineReader) skipSpace() (byte, error) {
-	if mark, _ := l.in.Peek(3); bytes.Equal(mark, []byte("\ufeff")) {
-		_, _ = l.in.Discard(3)
-	}
-	for {
-		c, err := l.in.ReadByte()
-		if err != nil {
-			return 0, err
-		}
-		switch c {
-		case '\n':
-			l.number++
-		case ' ', '\t', '\r':
-		default:
-			return c, l.in.UnreadByte()
-		}
-	}
-}
-
-// read returns the next line, without its end. A line that is too long is cut, which no request survives; the rest of the
-// line is passed over only by nextFilled, so that a long first line can still be read in another form.
-func (l *lineReader) read() ([]byte, error) {
-	l.number++
-	var line []byte
-	for {
-		piece, err := l.in.ReadSlice('\n')
-		line = append(line, piece...)
-		switch {
-		case err == nil, errors.Is(err, io.EOF) && len(line) > 0:
-			return bytes.TrimSpace(line), nil
-		case !errors.Is(err, bufio.ErrBufferFull):
-			return line, err
-		case len(line) > jobs.RequestBytesMax:
-			return line, bufio.ErrTooLong
-		}
-	}
-}
-
-// nextFilled returns the next line that is not empty, or io.EOF.
-func (l *lineReader) nextFilled() ([]byte, error) {
-	for {
-		line, err := l.read()
-		if errors.Is(err, bufio.ErrTooLong) {
-			return line, l.skipRest()
-		}
-		if err != nil || len(line) > 0 {
-			return line, err
-		}
-	}
-}
-
-// skipRest passes over what is left of a line.
-func (l *lineReader) skipRest() error {
-	for {
-		_, err := l.in.ReadSlice('\n')
-		switch {
-		case err == nil, errors.Is(err, io.EOF):
-			return nil
-		case !errors.Is(err, bufio.ErrBufferFull):
-			return err
-		}
-	}
+	return intake.NewDocuments(file, f), f, nil
 }

@@ -235,8 +235,11 @@ func (w *listWatch) show(rows []*jobs.Job) error {
 	case len(fresh) == 0:
 		return nil
 	}
-	// Each look is laid out alone: its widths may differ from those before, its columns do not.
-	lines := jobTable(fresh, w.c.now()).lines(display{})
+	t := jobTable(fresh, w.c.now())
+	for i, floor := range []int{20, 20, 9, 17, 15, 3} { // each look is laid out alone, and is to line up with those before
+		t.columns[i].floor = floor
+	}
+	lines := t.lines(display{})
 	if w.begun {
 		lines = lines[1:]
 	}

@@ -13,9 +13,14 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/spotbatch/spotbatch/internal/fargate/process"
 )
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == process.Verb {
+		os.Exit(process.Supervise(os.Args[2:]))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
 	os.Exit(newCLI(os.Stdin, os.Stdout, os.Stderr).execute(ctx, os.Args[1:]))

@@ -13,9 +13,9 @@ import (
 // billed by the second, for a minute at least.
 // https://aws.amazon.com/fargate/pricing/
 const (
-	vcpuHour     = 0.04048
-	gigabyteHour = 0.004445
-	spotDiscount = 0.70
+	vcpuHour      = 0.04048
+	gigabyteHour  = 0.004445
+	spotDiscount  = 0.70
 	billedAtLeast = time.Minute
 )
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,7 +14,7 @@ const (
 	// latestMax is how many events the view keeps.
 	latestMax = 6
 	// barWidth is that of the bar in the view.
-	barWidth = 30
+	barWidth = 20
 )
 
 // progress shows how followed jobs come on: as a view on a terminal, as lines elsewhere.
@@ -22,15 +23,18 @@ type progress struct {
 	f      *follower
 	screen *screen
 
-	mu     sync.Mutex
-	single bool // of one job the lines are shown on a terminal too, between those of its log
+	mu     sync.Mutex // guards the four below; held together with no other lock
+	single bool       // of one job the lines are shown on a terminal too, between those of its log
 	latest []string
-	pulsed time.Time // the last summary
+	held   []string // lines that are printed only if no more than a few jobs come
+	last   []string // how the single job ended, for after its log
+
+	pulsed time.Time // the last summary; guarded by the follower's lock
 }
 
 // watch makes the follower tell its progress on standard error.
 func (c *cli) watch(f *follower) *progress {
-	p := &progress{c: c, f: f, screen: c.screen(c.stderr), pulsed: c.now()}
+	p := &progress{c: c, f: f, screen: c.console, pulsed: c.now()}
 	f.tell, f.show = p.tell, p.show
 	return p
 }
@@ -43,7 +47,7 @@ func (p *progress) alone() {
 	p.latest = nil
 	p.mu.Unlock()
 	p.screen.setView(nil)
-	p.screen.print(latest...)
+	p.print(latest)
 }
 
 // view reports whether there is a view.
@@ -55,23 +59,55 @@ func (p *progress) view() bool {
 
 // tell takes in what is new of a job.
 func (p *progress) tell(j *jobs.Job, news []string) {
-	p.f.mu.Lock()
-	many := len(p.f.tracks) > fewJobs
-	p.f.mu.Unlock()
 	clock := p.c.clock(p.c.now())
+	view := p.view()
+	p.mu.Lock()
 	for _, sentence := range news {
 		line := fmt.Sprintf("%s  %s  %-9s  %s", clock, j.JobID, j.Status, sentence)
-		switch {
-		case p.view():
-			p.mu.Lock()
-			if p.latest = append(p.latest, line); len(p.latest) > latestMax {
-				p.latest = p.latest[1:]
-			}
-			p.mu.Unlock()
-		case !many:
-			p.screen.print(line)
+		if p.single && j.Ended() {
+			p.last = append(p.last, line)
+			continue
+		}
+		if !view {
+			p.held = append(p.held, line)
+			continue
+		}
+		if p.latest = append(p.latest, line); len(p.latest) > latestMax {
+			p.latest = p.latest[1:]
 		}
 	}
+	p.mu.Unlock()
+	p.release()
+}
+
+// settled is how long jobs may take to come in before it counts how many there are.
+const settled = time.Second
+
+// release prints the lines held back, or drops them where there are too many jobs for lines.
+func (p *progress) release() {
+	p.f.mu.Lock()
+	many := len(p.f.tracks) > fewJobs
+	wait := p.f.open && p.c.now().Sub(p.f.began) < settled
+	p.f.mu.Unlock()
+	if wait && !many {
+		return
+	}
+	p.mu.Lock()
+	held := p.held
+	p.held = nil
+	p.mu.Unlock()
+	if !many {
+		p.print(held)
+	}
+}
+
+// print prints lines, cut where the terminal ends.
+func (p *progress) print(lines []string) {
+	width := p.c.displayOf(p.c.stderr).width
+	for i := range lines {
+		lines[i] = cut(lines[i], width)
+	}
+	p.screen.print(lines...)
 }
 
 // show repaints the view, or prints a summary where it is time for one.
@@ -80,18 +116,33 @@ func (p *progress) show() {
 		p.screen.setView(p.lines)
 		return
 	}
-	p.f.mu.Lock()
-	defer p.f.mu.Unlock()
-	now := p.c.now()
-	if len(p.f.tracks) <= fewJobs || now.Sub(p.pulsed) < p.c.pulse {
-		return
+	p.release()
+	if summary := p.due(p.c.now()); summary != "" {
+		p.print([]string{summary})
 	}
-	p.pulsed = now
-	p.screen.print(p.c.clock(now) + "  " + p.summary(now))
 }
 
-// end takes the view away.
-func (p *progress) end() { p.screen.setView(nil) }
+// due is a summary, if there are many jobs and it is time for one.
+func (p *progress) due(now time.Time) string {
+	p.f.mu.Lock()
+	defer p.f.mu.Unlock()
+	if len(p.f.tracks) <= fewJobs || now.Sub(p.pulsed) < p.c.pulse {
+		return ""
+	}
+	p.pulsed = now
+	return p.c.clock(now) + "  " + p.summary(now)
+}
+
+// end takes the view away, and tells what was held back.
+func (p *progress) end() {
+	p.screen.setView(nil)
+	p.release()
+	p.mu.Lock()
+	last := p.last
+	p.last = nil
+	p.mu.Unlock()
+	p.print(last)
+}
 
 // summary is the state of all jobs in one line. The follower is locked.
 func (p *progress) summary(now time.Time) string {
@@ -122,13 +173,14 @@ func (p *progress) speed(now time.Time) string {
 
 // lines is the view: how many jobs stand where, the live ones, and what happened last. It fits the display.
 func (p *progress) lines(d display) []string {
+	p.mu.Lock()
+	latest := slices.Clone(p.latest)
+	p.mu.Unlock()
 	p.f.mu.Lock()
 	defer p.f.mu.Unlock()
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	now := p.c.now()
 	lines := p.head(d, now)
-	rows := max(d.height-len(lines)-latestMax-4, 3)
+	rows := max(d.height-len(lines)-latestMax-5, 3) // two empty lines, the titles, "and more", and the cursor's
 	t, left := p.live(now, rows)
 	if len(t.rows) > 0 {
 		lines = append(append(lines, ""), t.lines(d)...)
@@ -136,9 +188,9 @@ func (p *progress) lines(d display) []string {
 			lines = append(lines, d.paint(dim, fmt.Sprintf("and %d more", left)))
 		}
 	}
-	if len(p.latest) > 0 {
+	if len(latest) > 0 {
 		lines = append(lines, "")
-		for _, line := range p.latest {
+		for _, line := range latest {
 			lines = append(lines, d.paint(dim, cut(line, d.width)))
 		}
 	}
@@ -151,7 +203,7 @@ func (p *progress) head(d display, now time.Time) []string {
 	total := max(len(f.tracks), 1)
 	full := barWidth * f.ended() / total
 	bar := strings.Repeat("█", full) + strings.Repeat("░", barWidth-full)
-	first := fmt.Sprintf("%s %3d %%  %d of %s ended, %s%s",
+	first := fmt.Sprintf("%s %3d %%  %d of %s, %s%s",
 		bar, 100*f.ended()/total, f.ended(), count(len(f.tracks), "job"), span(now.Sub(f.began)), p.speed(now))
 	var parts []string
 	for _, status := range jobs.Statuses() {

@@ -16,18 +16,12 @@ type column struct {
 	// shrinks is the column's place in the order in which columns become narrower when the display is too narrow, down
 	// to least; 0 = it does not.
 	shrinks, least int
+	// floor is the width that the column has at least where there is room.
+	floor int
 }
 
 // cell is one cell: a text, and its colour.
 type cell struct{ text, sgr string }
-
-func cells(texts ...string) []cell {
-	row := make([]cell, len(texts))
-	for i, text := range texts {
-		row[i].text = text
-	}
-	return row
-}
 
 // table lays rows out under their columns, two spaces apart.
 type table struct {
@@ -56,7 +50,7 @@ func (t *table) widths(display int) []int {
 	widths := make([]int, len(t.columns))
 	total := gap * (len(t.columns) - 1)
 	for i, c := range t.columns {
-		widths[i] = utf8.RuneCountInString(c.title)
+		widths[i] = max(utf8.RuneCountInString(c.title), c.floor)
 		for _, row := range t.rows {
 			widths[i] = max(widths[i], utf8.RuneCountInString(row[i].text))
 		}
@@ -74,10 +68,17 @@ func (t *table) widths(display int) []int {
 			}
 		}
 	}
-	for i := 0; total > display && i < len(widths); i++ { // a very narrow one: the rest from the left
-		less := min(total-display, max(widths[i]-1, 0))
-		widths[i] -= less
-		total -= less
+	for ; total > display; total-- { // a very narrow one: the widest column gives way
+		widest := 0
+		for i, width := range widths {
+			if width > widths[widest] {
+				widest = i
+			}
+		}
+		if widths[widest] == 1 {
+			break
+		}
+		widths[widest]--
 	}
 	return widths
 }
@@ -101,10 +102,10 @@ func (t *table) line(row []cell, widths []int, d display) string {
 func jobTable(list []*jobs.Job, now time.Time) *table {
 	t := &table{columns: []column{
 		{title: "JOB ID", shrinks: 4, least: 13}, // the last to shrink: a cut id cannot be pasted
-		{title: "NAME", shrinks: 1, least: 8},
+		{title: "NAME", shrinks: 1, least: 6},
 		{title: "STATUS"},
-		{title: "CAUSE", shrinks: 2, least: 12},
-		{title: "ATTEMPTS", shrinks: 3, least: 8},
+		{title: "CAUSE", shrinks: 2, least: 10},
+		{title: "ATTEMPTS", shrinks: 3, least: 6},
 		{title: "AGE", right: true},
 	}}
 	for _, j := range list {

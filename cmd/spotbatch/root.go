@@ -7,7 +7,9 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -33,15 +35,18 @@ type cli struct {
 
 	data    string
 	onLocal bool
-	started bool // the command line was understood: what fails now is not a matter of usage
+	started bool    // the command line was understood: what fails now is not a matter of usage
+	console *screen // standard error, for all who write to it side by side
 }
 
 // newCLI makes the command line of this process.
 func newCLI(stdin io.Reader, stdout, stderr io.Writer) *cli {
-	return &cli{
+	c := &cli{
 		stdin: stdin, stdout: stdout, stderr: stderr, getenv: os.Getenv, now: time.Now, zone: time.Local,
 		window: window, open: openLocal, pace: 100 * time.Millisecond, pulse: 10 * time.Second,
 	}
+	c.console = c.screen(stderr)
+	return c
 }
 
 // execute runs one command line and returns the exit code.
@@ -53,7 +58,7 @@ func (c *cli) execute(ctx context.Context, args []string) int {
 	root.SetErr(c.stderr)
 	err := root.ExecuteContext(ctx)
 	if err != nil && !c.started {
-		err = &exitError{exitUsage, fmt.Errorf("%w\nRun 'spotbatch --help' for usage.", err)} //nolint:staticcheck // the text is for people
+		err = &exitError{exitUsage, fmt.Errorf("%w\nsee 'spotbatch --help'", err)}
 	}
 	return c.finish(ctx, err)
 }
@@ -99,8 +104,19 @@ func (c *cli) root() *cobra.Command {
 	return root
 }
 
-// say writes a line for people.
-func (c *cli) say(format string, args ...any) { fmt.Fprintf(c.stderr, format+"\n", args...) }
+// say writes a line for people, on as many lines of a terminal as it takes.
+func (c *cli) say(format string, args ...any) {
+	var lines []string
+	width := c.displayOf(c.stderr).width
+	for line := range strings.SplitSeq(fmt.Sprintf(format, args...), "\n") {
+		if width > 0 && utf8.RuneCountInString(line) > width {
+			lines = append(lines, wrap(line, width)...)
+			continue
+		}
+		lines = append(lines, line)
+	}
+	c.console.print(lines...)
+}
 
 // count writes a number with its noun: "1 job", "3 jobs".
 func count(n int, noun string) string {

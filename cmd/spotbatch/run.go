@@ -78,6 +78,7 @@ func (c *cli) runFile(ctx context.Context, b backend, file string, out output) e
 	if err != nil {
 		return err
 	}
+	follow.several = !single
 	if err := follow.report(ctx); err != nil {
 		return err
 	}
@@ -95,6 +96,7 @@ type following struct {
 	out      output
 	progress *progress // nil: nothing is shown
 	logged   bool      // standard output is the log of the one job
+	several  bool      // more than one job was asked for, however many there are
 }
 
 // log begins to print the one job's log.
@@ -140,8 +142,12 @@ func (r *following) report(ctx context.Context) error {
 	if err := r.table(ctx, w); err != nil {
 		return err
 	}
+	lines := r.f.totals.lines(r.c.now().Sub(r.f.began))
+	if len(r.f.tracks) == 1 { // the table has told all but the price
+		lines = lines[max(len(lines)-1, 0):]
+	}
 	d := r.c.displayOf(r.c.stderr)
-	for _, line := range r.f.totals.lines(r.c.now().Sub(r.f.began)) {
+	for _, line := range lines {
 		r.c.wrapped(r.c.stderr, d, "", line)
 	}
 	return nil
@@ -149,7 +155,7 @@ func (r *following) report(ctx context.Context) error {
 
 // documents prints every job's document, in the order in which they were submitted.
 func (r *following) documents(ctx context.Context) error {
-	docs := documents{w: r.c.stdout}
+	docs := documents{w: r.c.stdout, array: r.several}
 	for i := range r.f.tracks {
 		j, err := r.b.Get(ctx, r.f.tracks[i].id)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/spotbatch/spotbatch/internal/engine"
+	"github.com/spotbatch/spotbatch/internal/intake"
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 )
 
@@ -40,16 +41,15 @@ func (c *cli) submitCommand() *cobra.Command {
 }
 
 func (c *cli) submit(ctx context.Context, b machine, file string, out output) error {
-	print := c.printer(out)
-	tally, err := c.submitFile(ctx, b, file, print.add, print.several)
-	err = errors.Join(err, print.close())
-	if err != nil {
+	p := c.printer(out)
+	submitted, err := c.submitFile(ctx, b, file, p.add, p.several)
+	if err = errors.Join(err, p.close()); err != nil {
 		return err
 	}
-	if tally.live > 0 {
+	if submitted.live > 0 {
 		c.noteIdle(b)
 	}
-	return tally.outcome(c)
+	return submitted.outcome(c)
 }
 
 // tally counts what became of the requests of a file.
@@ -84,6 +84,9 @@ func (c *cli) submitFile(ctx context.Context, b backend, file string, each func(
 			t.refused++
 			return nil
 		}
+		if o.err != nil && o.where == "" { // the file itself
+			return fmt.Errorf("read the job requests: %w", o.err)
+		}
 		if o.err != nil {
 			return fmt.Errorf("%s: %w", o.where, o.err)
 		}
@@ -101,7 +104,7 @@ func (c *cli) submitFile(ctx context.Context, b backend, file string, each func(
 
 // refused reports a request that is the submitter's to mend, and whether it was one.
 func (c *cli) refused(o outcome) bool {
-	if syntax, ok := errors.AsType[*errSyntax](o.err); ok {
+	if syntax, ok := errors.AsType[*intake.SyntaxError](o.err); ok {
 		c.say("%s", plain(syntax.Error()))
 		return true
 	}
@@ -123,26 +126,26 @@ type outcome struct {
 
 // submitAll submits requests, up to submitsAtOnce at the same time, and hands the outcomes on in the order of the input.
 // What it holds does not grow with the input. It ends at each's first error.
-func submitAll(ctx context.Context, b backend, in *requests, each func(outcome) error) error {
-	ctx, cancel := context.WithCancel(ctx)
+func submitAll(whole context.Context, b backend, in *intake.Documents, each func(outcome) error) error {
+	ctx, cancel := context.WithCancel(whole)
 	defer cancel()
 	queue := make(chan chan outcome, submitsAtOnce)
 	go func() {
 		defer close(queue)
 		for ctx.Err() == nil {
-			r, err := in.next()
+			r, err := in.Next()
 			if errors.Is(err, io.EOF) {
 				return
 			}
 			slot := make(chan outcome, 1)
 			queue <- slot
 			if err != nil {
-				slot <- outcome{where: in.name, err: err}
+				slot <- outcome{err: err}
 				return
 			}
 			go func() {
-				job, err := b.Submit(ctx, engine.Submission{JobID: jobs.ResolveID(r.body), Body: r.body})
-				slot <- outcome{r.where, job, err}
+				job, err := b.Submit(ctx, engine.Submission{JobID: jobs.ResolveID(r.Body), Body: r.Body})
+				slot <- outcome{r.Where, job, err}
 			}()
 		}
 	}()
@@ -155,7 +158,10 @@ func submitAll(ctx context.Context, b backend, in *requests, each func(outcome) 
 			}
 		}
 	}
-	return errors.Join(failed, context.Cause(ctx))
+	if failed == nil {
+		failed = context.Cause(whole)
+	}
+	return failed
 }
 
 // printer prints the jobs that a verb made or moved: ids, documents, or a line each.

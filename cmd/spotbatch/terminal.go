@@ -94,9 +94,6 @@ func (s *screen) print(lines ...string) {
 	s.repaint(lines)
 }
 
-// paint repaints the view.
-func (s *screen) paint() { s.print() }
-
 // setView replaces the view; nil takes it away.
 func (s *screen) setView(view func(display) []string) {
 	s.mu.Lock()
@@ -105,25 +102,31 @@ func (s *screen) setView(view func(display) []string) {
 	s.repaint(nil)
 }
 
-// repaint writes everything at once, so that nothing flickers.
+// repaint writes everything at once, line over line, so that nothing flickers and nothing is pushed into the terminal's
+// history.
 func (s *screen) repaint(lines []string) {
 	d := s.c.displayOf(s.w)
+	wipe := ""
 	var b strings.Builder
 	if s.lines > 0 {
-		fmt.Fprintf(&b, "\x1b[%dA\x1b[J", s.lines)
-		s.lines = 0
+		wipe = "\x1b[K"
+		fmt.Fprintf(&b, "\x1b[%dA", s.lines)
 	}
-	for _, line := range lines {
-		b.WriteString(line + "\n")
-	}
+	var view []string
 	if s.view != nil && d.live {
-		view := s.view(d)
+		view = s.view(d)
 		view = view[:min(len(view), max(d.height-1, 1))]
-		for _, line := range view {
-			b.WriteString(line + "\n")
-		}
-		s.lines = len(view)
 	}
+	for _, text := range [][]string{lines, view} {
+		for _, line := range text {
+			b.WriteString(strings.ReplaceAll(line, "\n", wipe+"\n") + wipe + "\n")
+		}
+	}
+	if left := s.lines - len(lines) - len(view); left > 0 { // of the view before
+		b.WriteString(strings.Repeat(wipe+"\n", left))
+		fmt.Fprintf(&b, "\x1b[%dA", left)
+	}
+	s.lines = len(view)
 	if b.Len() > 0 {
 		_, _ = io.WriteString(s.w, b.String()) // a terminal that is gone misses nothing
 	}

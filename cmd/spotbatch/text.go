@@ -41,11 +41,20 @@ func pad(text string, width int, right bool) string {
 	return text + missing
 }
 
-// wrap breaks a text into lines of at most width characters; words that are longer stay whole.
+// wrap breaks a text into lines of at most width characters, at spaces, and in the middle of a word that is longer.
 func wrap(text string, width int) []string {
 	var lines []string
 	line := ""
 	for word := range strings.FieldsSeq(text) {
+		for utf8.RuneCountInString(word) > width {
+			if line != "" {
+				lines = append(lines, line)
+				line = ""
+			}
+			runes := []rune(word)
+			lines = append(lines, string(runes[:width]))
+			word = string(runes[width:])
+		}
 		switch {
 		case line == "":
 			line = word
@@ -66,6 +75,8 @@ func wrap(text string, width int) []string {
 func span(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch d = max(d, 0); {
+	case d < 100*time.Millisecond:
+		return "0s"
 	case d < time.Second:
 		return strconv.FormatFloat(float64(d.Milliseconds()/100)/10, 'f', 1, 64) + "s"
 	case d < time.Minute:

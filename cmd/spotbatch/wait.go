@@ -44,7 +44,7 @@ func (c *cli) waitCommand() *cobra.Command {
 
 func (c *cli) wait(ctx context.Context, b machine, ids []string, out output) error {
 	f := c.follower(b)
-	follow := &following{c: c, b: b, f: f, out: out}
+	follow := &following{c: c, b: b, f: f, out: out, several: len(ids) > 1}
 	if !out.quiet {
 		follow.progress = c.watch(f)
 	}

@@ -33,14 +33,12 @@ type handler struct {
 	log      *slog.Logger
 }
 
-// NotFound and TryAgain are the error types that a direct caller sees, beside jobs.InvalidRequest: Lambda reports the name
-// of the Go type.
-type (
-	// NotFound: there is no such job.
-	NotFound struct{ error }
-	// TryAgain: nothing is known of the request; it must be sent again.
-	TryAgain struct{ error }
-)
+// NotFound is what a direct caller is told where there is no such job. Lambda reports the name of the Go type, so this, TryAgain
+// and jobs.InvalidRequest are the contract's error types.
+type NotFound struct{ error }
+
+// TryAgain is what a direct caller is told where nothing is known of the request; it must be sent again.
+type TryAgain struct{ error }
 
 // Unwrap returns what was not found.
 func (e NotFound) Unwrap() error { return e.error }

@@ -26,8 +26,8 @@ type Launcher interface {
 	Stop(ctx context.Context, arn, reason string) error
 	// Describe asks how tasks are; missing are those that ECS does not know.
 	Describe(ctx context.Context, arns []string) (tasks []spot.Task, missing []string, err error)
-	// Find lists the tasks, running and stopped, that carry startedBy.
-	Find(ctx context.Context, startedBy, family string) ([]spot.Task, error)
+	// Find lists the tasks, running and stopped, that carry startedBy and run the task definition.
+	Find(ctx context.Context, startedBy, taskDefinition string) ([]spot.Task, error)
 	// TaskDefinition resolves a name; an error that wraps spot.ErrNoTaskDefinition is the request's fault.
 	TaskDefinition(ctx context.Context, name string) (spot.TaskDefinition, error)
 }

@@ -12,7 +12,8 @@ import (
 
 // Submission is one job request as it came in.
 type Submission struct {
-	// JobID is the identity that intake found, or "": then the job gets a new id.
+	// JobID is the identity that intake found in the envelope or the request. Where it is "" the request's own counts, and
+	// without one the job gets a new id.
 	JobID string
 	// Body is the request document.
 	Body []byte
@@ -22,6 +23,9 @@ type Submission struct {
 // *jobs.InvalidRequest and nothing is stored; after any other error nothing is known and the caller must try again.
 func (e *Engine) Submit(ctx context.Context, s Submission) (*jobs.Job, error) {
 	fingerprint := fingerprintOf(s.Body)
+	if s.JobID == "" {
+		s.JobID = jobs.ResolveID(s.Body)
+	}
 	if s.JobID != "" {
 		j, err := e.Store.Get(ctx, s.JobID)
 		if err == nil {
@@ -122,7 +126,7 @@ func (e *Engine) Reject(ctx context.Context, s Submission, why error) error {
 	return e.carryOn(ctx, &r)
 }
 
-// ErrLive: the job has not ended, so it cannot be retried.
+// ErrLive says that the job has not ended, so it cannot be retried.
 var ErrLive = errors.New("the job has not ended")
 
 // Retry submits an ended job's stored, pinned request as a new job. The old job never changes.

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -26,6 +27,7 @@ type world struct {
 	store     jobs.Store
 	ecs       *scriptedECS
 	published []*jobs.Job
+	mute      bool // publications fail
 	death     death
 	ids       int
 	roll      float64
@@ -350,6 +352,9 @@ func (m mortalLauncher) Find(ctx context.Context, startedBy, family string) (tas
 type mortalPublisher struct{ world *world }
 
 func (m mortalPublisher) Publish(_ context.Context, j *jobs.Job) error {
+	if m.world.mute {
+		return errors.New("EventBridge is away")
+	}
 	m.world.death.call(func() { m.world.published = append(m.world.published, j) })
 	return nil
 }

@@ -1,8 +1,6 @@
 package fargate
 
-import (
-	"github.com/spotbatch/spotbatch/internal/sqlitedb"
-)
+import "github.com/spotbatch/spotbatch/internal/sqlitedb"
 
 // adopt takes over the tasks that an earlier Run had handed over: what runs is watched again, what never ran goes first
 // in line, what is lost has ended.
@@ -35,9 +33,10 @@ func (r *runner) adopt() error {
 			r.slots.occupy()
 			r.startReturned(actives[i])
 			r.inbox.add(input{t.id, func(t *task) { t.started(now) }})
+		case known && fate == AdoptedNotStarted && t.StartedAt == nil && t.DesiredStatus == statusStopped:
+			r.inbox.add(input{t.id, func(t *task) { t.neverStarted(now) }})
 		case known && fate == AdoptedNotStarted && t.StartedAt == nil:
 			r.slots.line(actives[i])
-			r.inbox.add(input{t.id, func(*task) {}}) // it may have been told to stop
 		default:
 			// Also what the executor does not mention, and what it denies to have run although it did.
 			r.inbox.add(input{t.id, func(t *task) { t.lost(now) }})

@@ -171,7 +171,6 @@ func (c *Cluster) newTask(id string, request *runRequest, d *definition, size sp
 		Memory:               fmt.Sprint(size.MemoryMiB),
 		Overrides:            request.overrides,
 		PlatformVersion:      "1.4.0",
-		PlatformFamily:       "Linux",
 		StartedBy:            deref(request.in.StartedBy),
 		TaskArn:              arn,
 		TaskDefinitionArn:    d.arn(),

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
@@ -13,12 +14,15 @@ import (
 // BenchmarkTasks takes tasks that exit at once from RunTask to the acknowledgement of their last event.
 func BenchmarkTasks(b *testing.B) {
 	for _, slots := range []int{2, 32} {
-		b.Run(fmt.Sprintf("%d at once", slots), func(b *testing.B) { benchmarkTasks(b, slots) })
+		b.Run(fmt.Sprintf("%d at once", slots), func(b *testing.B) { benchmarkTasks(b, slots, Script{}) })
 	}
+	b.Run("2 at once, 2 ms each", func(b *testing.B) {
+		benchmarkTasks(b, 2, Script{StartDelay: time.Millisecond, RunFor: time.Millisecond})
+	})
 }
 
-func benchmarkTasks(b *testing.B, slots int) {
-	w := setup(b, Options{MaxTasks: slots}, nil)
+func benchmarkTasks(b *testing.B, slots int, script Script) {
+	w := setup(b, Options{MaxTasks: slots}, always(script))
 	w.register(nil)
 	w.start()
 	ctx, cancel := context.WithCancel(b.Context())

@@ -23,7 +23,8 @@ type Executor interface {
 	// Signal sends a signal to every process of one container, or of every container of the task where container is "".
 	// What has exited already is not an error.
 	Signal(ctx context.Context, taskID, container string, signal syscall.Signal) error
-	// Exits delivers the exit of each container of each started or adopted task, at least once.
+	// Exits delivers the exit of each container of each started task, at least once; of an adopted one those that were
+	// delivered before, too.
 	Exits() <-chan ContainerExit
 	// Forget drops what the executor keeps of a stopped task (containers, exit records), once its end is stored. Logs stay.
 	Forget(taskID string)

@@ -63,11 +63,13 @@ func (w *world) open() *Cluster {
 }
 
 // start runs the cluster and returns what ends that.
-func (w *world) start() (stop func()) {
+func (w *world) start() (stop func()) { return w.startWith(w.executor) }
+
+func (w *world) startWith(executor Executor) (stop func()) {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- w.Run(ctx, w.executor) }()
+	go func() { done <- w.Run(ctx, executor) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -222,4 +224,16 @@ func (w *world) count(table string) (n int) {
 		w.t.Fatal(err)
 	}
 	return n
+}
+
+// exec changes the tables behind the cluster's back.
+func (w *world) exec(statement string) {
+	w.t.Helper()
+	err := w.db.Update(w.t.Context(), func(tx *sqlitedb.Tx) error {
+		_, err := tx.Exec(statement)
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }

@@ -56,7 +56,7 @@ func (c *Cluster) dropExpired(ctx context.Context) error {
 func dropTasks(tx *sqlitedb.Tx, before int64) (int64, error) {
 	_, err := tx.Exec(`DELETE FROM fargate_tokens WHERE token IN
 		(SELECT token FROM fargate_tasks WHERE phase = 'stopped' AND stopped_at < ?1 AND token IS NOT NULL ORDER BY stopped_at LIMIT ?2)
-		AND NOT EXISTS (SELECT 1 FROM json_each(task_ids) AS member JOIN fargate_tasks ON id = member.value
+		AND NOT EXISTS (SELECT 1 FROM json_each(task_ids) AS member JOIN fargate_tasks ON fargate_tasks.id = member.value
 			WHERE stopped_at IS NULL OR stopped_at >= ?1)`, before, houseBatch)
 	if err != nil {
 		return 0, err

@@ -338,12 +338,12 @@ func TestASpotInterruption(t *testing.T) {
 			script: Script{Forever: true}, signals: []string{terminated + " after 0s"}, code: "143",
 		},
 		"lets a task finish within stopTimeout": {
-			script: Script{Forever: true, TermDelay: 35 * time.Second, TermExitsZero: true}, stopTimeout: 120,
+			script: Script{Forever: true, TermDelay: 8 * time.Second, TermExitsZero: true}, stopTimeout: 10,
 			signals: []string{terminated + " after 0s"}, code: "0",
 		},
 		"kills a task that takes longer than stopTimeout": {
-			script: Script{Forever: true, TermDelay: 100 * time.Second}, stopTimeout: 20,
-			signals: []string{terminated + " after 0s", "main: " + killed + " after 20s"}, code: "137",
+			script: Script{Forever: true, TermDelay: 9 * time.Second}, stopTimeout: 5,
+			signals: []string{terminated + " after 0s", "main: " + killed + " after 5s"}, code: "137",
 		},
 		"is as much faster as the time scale says": {
 			script: Script{Forever: true, IgnoreTerm: true}, stopTimeout: 120, scale: 60,
@@ -367,7 +367,7 @@ func TestASpotInterruption(t *testing.T) {
 				if err := w.open().Interrupt(t.Context(), arn); err != nil { // as another process does
 					t.Fatal(err)
 				}
-				settle(40 * time.Second)
+				settle(10 * time.Second)
 				if diff := cmp.Diff([]seen{running, notice, stopped(test.code)}, w.events()); diff != "" {
 					t.Error(diff)
 				}
@@ -386,16 +386,16 @@ func TestASpotInterruption(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := setup(t, Options{TimeScale: 10}, always(Script{Forever: true}))
 			w.register(nil)
-			w.inject("interrupt@30s:1")
+			w.inject("interrupt@5s:1")
 			w.start()
 			onDemand := w.run(func(in *ecs.RunTaskInput) { in.CapacityProviderStrategy[0].CapacityProvider = new("FARGATE") })
 			settle(time.Second)
 			first := w.run(nil)
 			settle(time.Second)
 			second := w.run(nil)
-			settle(40 * time.Second)
+			settle(8 * time.Second)
 			task := w.describe(first)
-			if task.StopCode != "SpotInterruption" || task.StoppingAt.Sub(*task.StartedAt) != 30*time.Second {
+			if task.StopCode != "SpotInterruption" || task.StoppingAt.Sub(*task.StartedAt) != 5*time.Second {
 				t.Errorf("the first is %s", encodeShape(task))
 			}
 			for _, arn := range []string{onDemand, second} {

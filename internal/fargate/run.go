@@ -70,15 +70,15 @@ type active struct {
 	spec      TaskSpec
 	essential map[string]bool
 
-	// calls has the executor called from one goroutine at a time.
-	calls sync.Mutex
+	// calls holds a token while the executor is called: from one goroutine at a time.
+	calls chan struct{}
 	// abandon ends a Start that is under way, for a task that is to stop.
 	abandon context.CancelFunc
 	ctx     context.Context
 
 	// The loop's alone.
 	timer   *time.Timer
-	terming bool // SIGTERM is being sent
+	terming bool // SIGTERM is being, or was, sent
 
 	// Guarded by runner.mu.
 	startReturned bool
@@ -263,13 +263,11 @@ func (r *runner) activate(t *task) (*active, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &active{spec: spec, essential: map[string]bool{}, running: map[string]bool{}}
+	a := &active{spec: spec, essential: map[string]bool{}, running: map[string]bool{}, calls: make(chan struct{}, 1)}
 	a.ctx, a.abandon = context.WithCancel(r.ctx)
 	for _, container := range spec.Containers {
 		a.essential[container.Name] = container.Essential
-		if known := t.container(container.Name); known != nil && known.LastStatus != statusStopped {
-			a.running[container.Name] = true
-		}
+		a.running[container.Name] = true
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -284,13 +282,13 @@ func (r *runner) start(a *active) {
 	}
 	now := r.c.opts.Now
 	began := now()
-	r.inbox.add(input{a.spec.TaskID, func(t *task) { t.pulling(began) }})
-	a.calls.Lock()
+	r.inbox.addQuietly(input{a.spec.TaskID, func(t *task) { t.pulling(began) }})
+	a.calls <- struct{}{}
 	err := r.makeLogDirectories(a)
 	if err == nil {
 		err = r.executor.Start(a.ctx, a.spec)
 	}
-	a.calls.Unlock()
+	<-a.calls
 	at := now()
 	switch {
 	case err == nil:
@@ -371,7 +369,7 @@ func (r *runner) exited(exit ContainerExit) {
 	r.inbox.add(input{exit.TaskID, func(t *task) { t.exited(now, exit, essential) }})
 }
 
-// poll looks for what other processes have written.
+// poll looks for what other processes have written, and for facts that did not rouse the loop.
 func (r *runner) poll() {
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
@@ -390,10 +388,12 @@ func (r *runner) poll() {
 			continue
 		}
 		if version != seen {
-			seen = version
-			rouse(r.c.work)
 			rouse(r.c.outbox)
 		}
+		if version != seen || !r.inbox.empty() {
+			rouse(r.c.work)
+		}
+		seen = version
 	}
 }
 
@@ -414,9 +414,9 @@ func (r *runner) follow(t *task) {
 	if t.phase == phaseStopped {
 		a.abandon()
 		r.background.Go(func() {
-			a.calls.Lock()
-			defer a.calls.Unlock()
+			a.calls <- struct{}{}
 			r.executor.Forget(t.id)
+			<-a.calls
 		})
 		return
 	}
@@ -430,11 +430,11 @@ func (r *runner) follow(t *task) {
 		r.inbox.add(input{t.id, func(t *task) { t.reclaimed(now) }})
 		return
 	}
-	for _, signal := range demand.signals {
-		r.signal(t.id, a, signal)
-		if signal.signal == syscall.SIGKILL {
-			demand.again = sooner(demand.again, now.Add(signalAgain))
-		}
+	if len(demand.signals) > 0 && demand.signals[0].signal == syscall.SIGTERM {
+		r.terminate(t.id, a, demand.signals)
+	} else if len(demand.signals) > 0 {
+		r.kill(t.id, a, demand.signals)
+		demand.again = sooner(demand.again, now.Add(signalAgain))
 	}
 	if !demand.again.IsZero() {
 		a.timer = time.AfterFunc(demand.again.Sub(now), func() { r.inbox.add(input{t.id, func(*task) {}}) })
@@ -451,30 +451,49 @@ func (r *runner) cancelStart(id string, a *active) {
 	a.abandon() // Start returns soon, in one way or the other
 }
 
-// signal sends a signal in the background. SIGTERM's time is stored once it is sent: after a crash it may come twice, but
-// never not at all.
-func (r *runner) signal(id string, a *active, demand signalDemand) {
-	term := demand.signal == syscall.SIGTERM
-	if term && a.terming {
+// terminate sends SIGTERM in the background, once. Its time is stored when it has been sent: after a crash it may come
+// twice, but never not at all.
+func (r *runner) terminate(id string, a *active, signals []signalDemand) {
+	if a.terming {
 		return
 	}
-	a.terming = a.terming || term
+	a.terming = true
 	r.background.Go(func() {
-		a.calls.Lock()
-		defer a.calls.Unlock()
-		err := r.executor.Signal(r.ctx, id, demand.container, demand.signal)
-		if err != nil && r.ctx.Err() != nil {
-			return
-		}
-		if err != nil {
-			r.c.opts.Logger.Error("a signal was not sent", "task_id", id, "signal", demand.signal.String(), "error", err)
-		}
-		if term {
-			// Even where it failed: SIGKILL follows in time.
+		a.calls <- struct{}{}
+		sent := r.send(id, signals)
+		<-a.calls
+		if sent || r.ctx.Err() == nil { // where it failed SIGKILL follows all the same
 			at := r.c.opts.Now()
 			r.inbox.add(input{id, func(t *task) { t.termSent(at) }})
 		}
 	})
+}
+
+// kill sends SIGKILL in the background, unless the executor is still busy with the last signal.
+func (r *runner) kill(id string, a *active, signals []signalDemand) {
+	select {
+	case a.calls <- struct{}{}:
+	default:
+		return
+	}
+	r.background.Go(func() {
+		r.send(id, signals)
+		<-a.calls
+	})
+}
+
+// send sends signals, and reports whether all were sent.
+func (r *runner) send(id string, signals []signalDemand) bool {
+	sent := true
+	for _, s := range signals {
+		if err := r.executor.Signal(r.ctx, id, s.container, s.signal); err != nil {
+			sent = false
+			if r.ctx.Err() == nil {
+				r.c.opts.Logger.Error("a signal was not sent", "task_id", id, "signal", s.signal.String(), "error", err)
+			}
+		}
+	}
+	return sent
 }
 
 // lookAgain has the loop look at the table at that time.

@@ -27,6 +27,9 @@ type Script struct {
 // Scripted is an Executor that runs nothing: each container follows a script, on the clock of package time. It outlives
 // a Run as real containers do: give it to the next Run, and it is adopted.
 type Scripted struct {
+	// ExitsTwice has each exit delivered twice. Set it before the first Start.
+	ExitsTwice bool
+
 	script func(TaskSpec, ContainerSpec) Script
 	exits  chan ContainerExit
 	closed chan struct{}
@@ -35,6 +38,8 @@ type Scripted struct {
 	mu    sync.Mutex
 	tasks map[string]*scriptedTask
 	log   []ScriptedCall
+	live  int
+	peak  int
 }
 
 // ScriptedCall is one call that a Scripted executor got.
@@ -112,6 +117,8 @@ func (s *Scripted) Start(ctx context.Context, spec TaskSpec) error {
 	defer s.mu.Unlock()
 	t := &scriptedTask{spec: spec, running: map[string]*time.Timer{}}
 	s.tasks[spec.TaskID] = t
+	s.live++
+	s.peak = max(s.peak, s.live)
 	for i, container := range spec.Containers {
 		t.running[container.Name] = s.begin(t, container.Name, scripts[i])
 	}
@@ -208,6 +215,13 @@ func (s *Scripted) Calls() []ScriptedCall {
 	return slices.Clone(s.log)
 }
 
+// Peak is how many tasks ran at once at most.
+func (s *Scripted) Peak() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.peak
+}
+
 func (s *Scripted) record(call ScriptedCall) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -222,10 +236,16 @@ func (s *Scripted) exit(t *scriptedTask, container string, code *int, reason str
 		return
 	}
 	delete(t.running, container)
+	if len(t.running) == 0 {
+		s.live--
+	}
 	exit := ContainerExit{TaskID: t.spec.TaskID, Container: container, ExitCode: code, Reason: reason, At: time.Now()}
 	t.exits = append(t.exits, exit)
 	s.mu.Unlock()
 	s.deliver(exit)
+	if s.ExitsTwice {
+		s.deliver(exit)
+	}
 }
 
 func (s *Scripted) deliver(exits ...ContainerExit) {

@@ -74,10 +74,22 @@ type inbox struct {
 }
 
 func (b *inbox) add(in input) {
-	b.mu.Lock()
-	b.inputs = append(b.inputs, in)
-	b.mu.Unlock()
+	b.addQuietly(in)
 	rouse(b.wake)
+}
+
+// addQuietly is for what can wait for something more important, or the next poll: it saves a commit for each task that
+// starts in no time.
+func (b *inbox) addQuietly(in input) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.inputs = append(b.inputs, in)
+}
+
+func (b *inbox) empty() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.inputs) == 0
 }
 
 func (b *inbox) take() []input {

@@ -65,7 +65,6 @@ type detail struct {
 	Memory               string           `json:"memory"`
 	Overrides            json.RawMessage  `json:"overrides"`
 	PlatformVersion      string           `json:"platformVersion"`
-	PlatformFamily       string           `json:"platformFamily"`
 	PullStartedAt        *time.Time       `json:"pullStartedAt,omitempty"`
 	PullStoppedAt        *time.Time       `json:"pullStoppedAt,omitempty"`
 	StartedAt            *time.Time       `json:"startedAt,omitempty"`
@@ -102,6 +101,9 @@ type container struct {
 	NetworkInterfaces []struct{} `json:"networkInterfaces"`
 	CPU               string     `json:"cpu"`
 }
+
+// platformFamily is shown by the API; events have it for Windows only.
+const platformFamily = "Linux"
 
 func (t *task) spot() bool { return t.CapacityProviderName == providerSpot }
 
@@ -218,7 +220,7 @@ func (t *task) api() types.Task {
 		LaunchType:           types.LaunchType(t.LaunchType),
 		Memory:               &t.Memory,
 		Overrides:            &types.TaskOverride{},
-		PlatformFamily:       &t.PlatformFamily,
+		PlatformFamily:       new(platformFamily),
 		PlatformVersion:      &t.PlatformVersion,
 		PullStartedAt:        t.PullStartedAt,
 		PullStoppedAt:        t.PullStoppedAt,

@@ -48,15 +48,15 @@ func parseRecords(payload []byte) (Delivery, error) {
 		case r.MessageID == "":
 			return Delivery{}, fmt.Errorf("read SQS batch: Records[%d] has no messageId", i)
 		default:
-			delivery.Items = append(delivery.Items, parseMessage(r))
+			delivery.Items = append(delivery.Items, ParseMessage(r.MessageID, []byte(r.Body)))
 		}
 	}
 	return delivery, nil
 }
 
-func parseMessage(r record) Item {
-	item := Item{Source: Queue, MessageID: r.MessageID}
-	body := []byte(r.Body)
+// ParseMessage reads the body of one message of a queue.
+func ParseMessage(messageID string, body []byte) Item {
+	item := Item{Source: Queue, MessageID: messageID}
 	members, problem := jobs.Members(body)
 	if problem != "" {
 		// Whatever it was meant to be, a request is what people write into queues.

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -26,7 +27,7 @@ import (
 	"github.com/spotbatch/spotbatch/pkg/spot/ecs"
 )
 
-// ErrLocked: another process executes on the data directory.
+// ErrLocked says that another process executes on the data directory.
 var ErrLocked = errors.New("another spotbatch runs on this data directory")
 
 // runner names the deployment on one machine; the data directory tells deployments apart.
@@ -39,9 +40,12 @@ type Options struct {
 	Executor        string   // auto, docker or process
 	TimeScale       float64  // the notice, launch delays and stopTimeout run so many times faster; 0 = 1
 	LaunchDelay     time.Duration
-	MaxTasks        int    // tasks that run at once; 0 = the number of CPUs
-	Inject          string // faults, as internal/fargate reads them
-	Path, Home      string // of every process, where its container sets none
+	MaxTasks        int       // tasks that run at once; 0 = the number of CPUs
+	Inject          string    // faults, as internal/fargate reads them
+	Schedules       string    // a file of schedules; "" = none
+	QueueFolder     string    // a folder whose files are messages; "" = none
+	QueueReader     io.Reader // a stream of messages; nil = none
+	Path, Home      string    // of every process, where its container sets none
 	Log             *slog.Logger
 
 	executor func(context.Context) (fargate.Executor, string, error) // in place of Executor, in tests

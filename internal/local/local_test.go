@@ -19,9 +19,16 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == process.Verb {
 		os.Exit(process.Supervise(os.Args[2:]))
 	}
+	if dir := os.Getenv(upEnvironment); dir != "" {
+		os.Exit(upAsProcess(dir))
+	}
+	if dir := os.Getenv(submitEnvironment); dir != "" {
+		os.Exit(submitAsProcess(dir))
+	}
 	os.Exit(m.Run())
 }
 
+// shellDefinition runs its command in a shell; "sh -c" takes what follows the script as $0, $1 and so on.
 const shellDefinition = `{"family":"sh","requiresCompatibilities":["FARGATE"],"networkMode":"awsvpc","cpu":"256","memory":"512",
 "containerDefinitions":[{"name":"main","image":"none","entryPoint":["/bin/sh","-c"],"stopTimeout":30}]}`
 

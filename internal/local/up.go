@@ -3,7 +3,6 @@ package local
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 
 	"time"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/spotbatch/spotbatch/internal/fargate"
 	"github.com/spotbatch/spotbatch/internal/intake"
+	"github.com/spotbatch/spotbatch/internal/local/schedule"
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 	"github.com/spotbatch/spotbatch/pkg/spot"
 )
@@ -42,6 +42,12 @@ func (s *System) Up(ctx context.Context, ready func(Status)) error {
 	if err != nil {
 		return err
 	}
+	var schedules []schedule.Entry
+	if s.options.Schedules != "" {
+		if schedules, err = schedule.Load(s.options.Schedules); err != nil {
+			return err
+		}
+	}
 	held, err := lock(s.options.DataDir)
 	if err != nil {
 		return err
@@ -51,12 +57,12 @@ func (s *System) Up(ctx context.Context, ready func(Status)) error {
 	if err != nil {
 		return err
 	}
-	executor, name, err := s.openExecutor(ctx)
+	executor, name, err := s.openExecutor(ctx, status.Running)
 	if err != nil {
 		return err
 	}
 	status.Executor = name
-	err = s.execute(ctx, executor, func() { ready(status) })
+	err = s.execute(ctx, executor, schedules, func() { ready(status) })
 	return errors.Join(err, executor.Close())
 }
 
@@ -79,12 +85,25 @@ func (s *System) prepare(ctx context.Context, faults []fargate.Fault) (Status, e
 }
 
 // execute runs the parts of the system side by side until ctx ends or one of them fails.
-func (s *System) execute(ctx context.Context, executor fargate.Executor, ready func()) error {
+func (s *System) execute(ctx context.Context, executor fargate.Executor, schedules []schedule.Entry, ready func()) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.Cluster.Run(ctx, executor) })
 	group.Go(func() error { return s.Cluster.Deliver(ctx, eventWorkers, s.observe) })
 	group.Go(func() error { return s.sweep(ctx) })
 	group.Go(func() error { return s.tidy(ctx) })
+	if len(schedules) > 0 {
+		group.Go(func() error { return s.runSchedules(ctx, schedules) })
+	}
+	if s.options.QueueFolder != "" {
+		group.Go(func() error { return s.runQueueFolder(ctx, s.options.QueueFolder) })
+	}
+	if s.options.QueueReader != nil {
+		go func() { // not of the group: a read from a terminal ends with the process and not with ctx
+			if err := s.runQueueReader(ctx, s.options.QueueReader); err != nil && ctx.Err() == nil {
+				s.options.Log.Error("queue", slog.String("error", err.Error()))
+			}
+		}()
+	}
 	ready()
 	return group.Wait()
 }
@@ -145,23 +164,4 @@ func every(ctx context.Context, period time.Duration, work func()) error {
 		case <-ticker.C:
 		}
 	}
-}
-
-// openExecutor makes the executor that the options ask for; auto takes Docker where an engine answers.
-func (s *System) openExecutor(ctx context.Context) (fargate.Executor, string, error) {
-	if s.options.executor != nil {
-		return s.options.executor(ctx)
-	}
-	switch s.options.Executor {
-	case "process":
-		return s.processExecutor()
-	case "docker":
-		return s.dockerExecutor(ctx)
-	case "auto", "":
-		if executor, name, err := s.dockerExecutor(ctx); err == nil {
-			return executor, name, nil
-		}
-		return s.processExecutor()
-	}
-	return nil, "", fmt.Errorf("executor %q: must be auto, docker or process", s.options.Executor)
 }

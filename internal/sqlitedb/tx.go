@@ -21,6 +21,9 @@ type Tx struct {
 	over bool
 	// wrote: a statement has, or may have, changed something, so that a failure of the function must be undone.
 	wrote bool
+	// fault is an error after which the transaction may be gone. The function cannot hide it, nor go on: what it wrote next
+	// might be outside of any transaction.
+	fault error
 	open  []opened
 }
 
@@ -35,8 +38,8 @@ type opened struct {
 // Exec runs a statement and returns how many rows it has changed, inserted or deleted. An INSERT ... ON CONFLICT DO
 // NOTHING and a look at the number is much cheaper than a violated constraint, whose Update has to be undone.
 func (tx *Tx) Exec(query string, args ...any) (rowsAffected int64, err error) {
-	if tx.over {
-		return 0, errTxOver
+	if err := tx.usable(); err != nil {
+		return 0, err
 	}
 	statement, err := tx.conn.prepare(query)
 	if err != nil {
@@ -45,7 +48,7 @@ func (tx *Tx) Exec(query string, args ...any) (rowsAffected int64, err error) {
 	result, err := statement.Exec(args...)
 	if err != nil {
 		tx.wrote = true
-		return 0, err
+		return 0, tx.noted(err)
 	}
 	rowsAffected, err = result.RowsAffected()
 	if rowsAffected > 0 || err != nil || !changesRows(query) {
@@ -56,8 +59,8 @@ func (tx *Tx) Exec(query string, args ...any) (rowsAffected int64, err error) {
 
 // Query runs a statement that returns rows. They are closed at the latest when the function returns.
 func (tx *Tx) Query(query string, args ...any) (*sql.Rows, error) {
-	if tx.over {
-		return nil, errTxOver
+	if err := tx.usable(); err != nil {
+		return nil, err
 	}
 	tx.wrote = tx.wrote || !readsOnly(query)
 	statement, once, err := tx.statement(query)
@@ -66,7 +69,7 @@ func (tx *Tx) Query(query string, args ...any) (*sql.Rows, error) {
 	}
 	rows, err := statement.Query(args...)
 	if err != nil {
-		return nil, errors.Join(err, closeStatement(once))
+		return nil, errors.Join(tx.noted(err), closeStatement(once))
 	}
 	tx.open = append(tx.open, opened{query: query, rows: rows, once: once})
 	return rows, nil
@@ -74,10 +77,10 @@ func (tx *Tx) Query(query string, args ...any) (*sql.Rows, error) {
 
 // QueryRow runs a statement that returns at most one row. Scan it before the same query is run again.
 func (tx *Tx) QueryRow(query string, args ...any) *sql.Row {
-	if tx.over {
-		// A Row cannot be made from an error, but it can be made to carry one.
+	if err := tx.usable(); err != nil {
+		// A Row cannot be made from an error, but a context that has ended makes one that carries an error.
 		ended, cancel := context.WithCancelCause(context.Background())
-		cancel(errTxOver)
+		cancel(err)
 		return tx.conn.raw.QueryRowContext(ended, query, args...)
 	}
 	tx.wrote = tx.wrote || !readsOnly(query)
@@ -88,6 +91,21 @@ func (tx *Tx) QueryRow(query string, args ...any) *sql.Row {
 	row := statement.QueryRow(args...)
 	tx.open = append(tx.open, opened{query: query, row: row, once: once})
 	return row
+}
+
+func (tx *Tx) usable() error {
+	if tx.over {
+		return errTxOver
+	}
+	return tx.fault
+}
+
+// noted remembers an error that ends more than its statement.
+func (tx *Tx) noted(err error) error {
+	if tx.fault == nil && fatal(err) {
+		tx.fault = err
+	}
+	return err
 }
 
 // statement returns the connection's prepared statement, or one made for this call alone (once) where the rows of the
@@ -115,7 +133,7 @@ func (tx *Tx) end() error {
 		if o.rows != nil {
 			errs = append(errs, o.rows.Close())
 		} else {
-			_ = 1
+			_ = o.row.Scan() // closes a row that was not scanned; otherwise it has nothing to say
 		}
 		errs = append(errs, closeStatement(o.once))
 	}

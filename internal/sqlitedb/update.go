@@ -23,8 +23,9 @@ const batchMax = 512
 // error, nothing that fn wrote is kept, what others wrote is, and that error is returned.
 //
 // fn may run more than once: it touches nothing but tx and results that it resets at entry. It runs on the writer's
-// goroutine while all other writers wait, so it never blocks, sleeps or calls out. If ctx ends before fn's turn has come,
-// fn does not run; after that Update waits for the answer, which is then known.
+// goroutine while all other writers wait, so it never blocks, sleeps or calls out, least of all to Update. A panic in fn
+// is raised in the caller. If ctx ends before fn's turn has come, fn does not run; once it has, Update waits for the
+// commit, so that its answer is always the truth.
 func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -71,6 +72,9 @@ func (u *update) run(tx *Tx) {
 		}
 		if err := tx.end(); err != nil && u.err == nil {
 			u.err = err
+		}
+		if tx.fault != nil {
+			u.err = tx.fault
 		}
 	}()
 	u.err = u.fn(tx)

@@ -228,8 +228,11 @@ func TestAFullFileFailsTheBatchAndNoMore(t *testing.T) {
 				return err
 			},
 			func(tx *sqlitedb.Tx) error {
-				_, err := tx.Exec("INSERT INTO items VALUES (2, zeroblob(1000000))")
-				return err
+				_, _ = tx.Exec("INSERT INTO items VALUES (2, zeroblob(1000000))") // which cannot be hidden
+				if _, err := insert(tx, 9); err == nil {
+					t.Error("the function went on writing after its transaction had failed")
+				}
+				return nil
 			},
 		)
 		for i, err := range errs {

@@ -7,7 +7,7 @@ import "time"
 type Request struct {
 	// JobName names the kind of work, 1-128 of letters, digits, '-', '_'. Many jobs share one name.
 	JobName string `json:"jobName"`
-	// JobID is the caller's idempotency key, 1-64 of letters, digits, '-', '_'. Empty: see Identity.
+	// JobID is the caller's idempotency key, 1-64 of letters, digits, '-', '_'. Empty: see ResolveID.
 	JobID string `json:"jobId,omitempty"`
 	// Schedule is put there by EventBridge Scheduler; it identifies one firing of one schedule.
 	Schedule *Schedule `json:"schedule,omitempty"`

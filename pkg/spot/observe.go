@@ -102,9 +102,10 @@ func liveTaskSeen(j *jobs.Job, a *jobs.Attempt, t Task, at Moment) Seen {
 	return seen
 }
 
-// runningUnseen records that the task runs if no event had told.
+// runningUnseen records that the task runs if no event had told. A task that Spot takes while it is still PENDING never ran.
 func runningUnseen(j *jobs.Job, a *jobs.Attempt, t Task) {
-	if a.Status != jobs.AttemptLaunching && a.Status != jobs.AttemptStarting {
+	known := a.Status != jobs.AttemptLaunching && a.Status != jobs.AttemptStarting
+	if known || t.LastStatus != taskRunning && t.StartedAt.IsZero() {
 		return
 	}
 	started := t.StartedAt

@@ -43,8 +43,11 @@ func TestEventsMoveTheLiveAttempt(t *testing.T) {
 		"PENDING before RunTask's answer was stored supplies the ARN": {
 			launchingJob(), Task{ARN: "arn:task/batch/1", Version: 2, LastStatus: "PENDING", DesiredStatus: "RUNNING"}, jobs.StatusStarting, jobs.AttemptStarting,
 		},
-		"the notice is recorded and the job stays RUNNING":  {runningJob(), noticeTask(4), jobs.StatusRunning, jobs.AttemptStopping},
-		"the notice may be the first event":                 {launchingJob(), noticeTask(4), jobs.StatusRunning, jobs.AttemptStopping},
+		"the notice is recorded and the job stays RUNNING": {runningJob(), noticeTask(4), jobs.StatusRunning, jobs.AttemptStopping},
+		"the notice may be the first event":                {launchingJob(), noticeTask(4), jobs.StatusRunning, jobs.AttemptStopping},
+		"a notice before the task ran does not make it run": {
+			launchingJob(), Task{ARN: "arn:task/batch/1", Version: 3, LastStatus: "PENDING", DesiredStatus: "STOPPED", StopCode: stopSpot}, jobs.StatusStarting, jobs.AttemptStopping,
+		},
 		"STOPPED may be the first event":                    {launchingJob(), stoppedTask(stopEssentialExited, exitedReason, exit(0), ""), jobs.StatusSucceeded, jobs.AttemptStopped},
 		"a user's stop shows as STOPPING, not as a notice":  {runningJob(), stoppingTask(), jobs.StatusRunning, jobs.AttemptStopping},
 		"STOPPED after an interruption makes it RUNNABLE":   {runningJob(), stoppedTask(stopSpot, spotReason, exit(143), ""), jobs.StatusRunnable, jobs.AttemptStopped},

@@ -112,10 +112,10 @@ func endOverdue(j *jobs.Job, clock jobs.StopCause, at Moment) {
 	j.End(jobs.StatusFailed, cause, why, at.Now)
 }
 
-// lastRefusal is the newest attempt of the current wait that ended for a reason other than its own clock, or nil.
+// lastRefusal is the newest attempt of the current wait that was refused, or nil.
 func lastRefusal(j *jobs.Job) *jobs.Attempt {
 	for i := len(j.Attempts) - 1; i >= 0 && !j.Attempts[i].Ran(); i-- {
-		if a := &j.Attempts[i]; a.Cause != "" && a.Cause != jobs.CauseTimedOut {
+		if a := &j.Attempts[i]; a.Cause.Refusal() {
 			return a
 		}
 	}

@@ -98,5 +98,5 @@ func or(value, fallback string) string {
 	return fallback
 }
 
-// ErrNoTaskDefinition: ECS knows no task definition of that name.
+// ErrNoTaskDefinition says that ECS knows no task definition of that name.
 var ErrNoTaskDefinition = errors.New("no such task definition")

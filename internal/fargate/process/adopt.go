@@ -82,7 +82,12 @@ func (e *Executor) older(ctx context.Context) ([]*predecessor, error) {
 		if err := p.journal.read(); err != nil {
 			return nil, err
 		}
-		p.drained = p.drained && !p.journal.corrupt
+		switch {
+		case !p.held && !p.journal.exists:
+			p.drained = true // its engine died while starting it, and it never took a request
+		case p.journal.corrupt:
+			p.drained = false
+		}
 		all = append(all, p)
 	}
 	return all, nil

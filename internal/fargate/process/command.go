@@ -36,7 +36,8 @@ func (e *Executor) resolve(task fargate.TaskSpec) (*startRequest, error) {
 	}
 	req := &startRequest{TaskID: task.TaskID, Directory: e.config.WorkingDirectory}
 	for _, c := range task.Containers {
-		if !validName.MatchString(c.Name) || slices.ContainsFunc(req.Containers, func(l launch) bool { return l.Name == c.Name }) {
+		twice := slices.ContainsFunc(req.Containers, func(l launch) bool { return l.Name == c.Name })
+		if twice || !validName.MatchString(c.Name) {
 			return nil, fmt.Errorf("task %s: container name %q is not valid or used twice", task.TaskID, c.Name)
 		}
 		args := slices.Concat(c.EntryPoint, c.Command)

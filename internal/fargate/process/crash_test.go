@@ -8,7 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -193,28 +193,66 @@ func TestEngineAndSupervisorDieTogether(t *testing.T) {
 	wantFates(t, third.adopt(t, lost, ended, unheard, third.sh("later", "exit 0")), want)
 }
 
-// runEngine is an engine that starts one task and then waits for its own death.
+// runEngine is an engine that starts tasks without end, four at a time, and says which before it does; the tests kill it.
 func runEngine(args []string) int {
 	dir, self := args[0], os.Args[0]
 	e, err := New(Config{
 		Dir: filepath.Join(dir, "executor"), WorkingDirectory: dir, Command: superviseCommand(self),
 		Logger: slog.New(slog.DiscardHandler),
 	})
-	if err == nil {
-		b := &bench{Executor: e, dir: dir}
-		err = e.Start(context.Background(), b.sh("t1", until("go")+"echo done; exit 11"))
-	}
 	if err != nil {
 		fmt.Println(err)
 		return 1
 	}
-	fmt.Println("started")
+	b := &bench{Executor: e, dir: dir}
+	var number atomic.Int64
+	for range 4 {
+		go func() {
+			for {
+				task := b.sh(fmt.Sprint("task", number.Add(1)), engineTask)
+				fmt.Println(task.TaskID)
+				if err := e.Start(context.Background(), task); err != nil {
+					fmt.Println(err)
+				}
+			}
+		}()
+	}
 	select {}
 }
 
-func TestTheEngineIsKilled(t *testing.T) {
+// engineTask is what runEngine's tasks do. They end no sooner than the test wants.
+const engineTask = "echo once; until [ -e go ]; do sleep 0.1; done; exit 11"
+
+func TestTheEngineIsKilledAtAnyMoment(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	for announced := 1; announced <= 25; announced += 3 {
+		t.Run(fmt.Sprint("after announcing task ", announced), func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			tasks := b.killEngine(t, announced)
+			fates := b.adopt(t, tasks...)
+			b.touch(t, "go")
+			for _, task := range tasks {
+				switch fates[task.TaskID] {
+				case fargate.AdoptedRunning:
+				case fargate.AdoptedNotStarted: // so it may be started, and runs for the first time
+					b.start(t, task)
+				default:
+					t.Errorf("%s is lost although its supervisor lived", task.TaskID)
+					continue
+				}
+				wantCode(t, b.exit(t, task.TaskID, "main"), 11)
+				if got := b.log(t, task); got != "once\n" {
+					t.Errorf("log of %s (fate %d) = %q, want it to have run once", task.TaskID, fates[task.TaskID], got)
+				}
+			}
+		})
+	}
+}
+
+// killEngine runs an engine, kills it as soon as it has announced so many tasks, and returns all that it announced.
+func (b *bench) killEngine(t *testing.T, announced int) []fargate.TaskSpec {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -227,17 +265,18 @@ func TestTheEngineIsKilled(t *testing.T) {
 	if err := engine.Start(); err != nil {
 		t.Fatal(err)
 	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil || strings.TrimSpace(line) != "started" {
-		t.Fatalf("engine says %q, %v", line, err)
-	}
-	if err := engine.Process.Kill(); err != nil {
-		t.Fatal(err)
+	var tasks []fargate.TaskSpec
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		tasks = append(tasks, b.sh(lines.Text(), engineTask))
+		if len(tasks) == announced {
+			if err := engine.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	_ = engine.Wait() // it was killed
-	task := b.sh("t1", "")
-	wantFates(t, b.adopt(t, task), map[string]fargate.Adopted{"t1": fargate.AdoptedRunning})
-	b.touch(t, "go")
-	wantCode(t, b.exit(t, "t1", "main"), 11)
-	b.awaitLog(t, task, "done")
+	if len(tasks) < announced {
+		t.Fatalf("the engine announced %d tasks, want %d", len(tasks), announced)
+	}
+	return tasks
 }

@@ -133,7 +133,12 @@ func (e *Executor) Start(ctx context.Context, task fargate.TaskSpec) error {
 	if err := link.send(request{Start: req}); err != nil {
 		e.config.Logger.Debug("supervisor does not take a request", "task_id", task.TaskID, "err", err) // its death answers
 	}
-	return <-answer
+	select {
+	case err := <-answer:
+		return err
+	case <-e.closed:
+		return errClosed // the supervisor starts it all the same, for the next engine to adopt
+	}
 }
 
 // errClosed is what a closed executor answers.
@@ -176,7 +181,8 @@ func (e *Executor) Signal(_ context.Context, taskID, container string, signal sy
 	if w.link == nil {
 		return e.signalAdopted(w, container, signal)
 	}
-	if err := w.link.send(request{Signal: &signalRequest{TaskID: taskID, Container: container, Signal: int(signal)}}); err != nil {
+	req := request{Signal: &signalRequest{TaskID: taskID, Container: container, Signal: int(signal)}}
+	if err := w.link.send(req); err != nil {
 		e.config.Logger.Debug("supervisor does not take a signal", "task_id", taskID, "err", err) // its death ends the task
 	}
 	return nil
@@ -237,7 +243,9 @@ func (e *Executor) exited(w *watched, container string, end *exit) {
 		return
 	}
 	w.containers[container] = true
-	e.exitQueue.push(fargate.ContainerExit{TaskID: w.id, Container: container, ExitCode: end.Code, Reason: end.Reason, At: end.At})
+	e.exitQueue.push(fargate.ContainerExit{
+		TaskID: w.id, Container: container, ExitCode: end.Code, Reason: end.Reason, At: end.At,
+	})
 	for _, delivered := range w.containers {
 		if !delivered {
 			return

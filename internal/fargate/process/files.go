@@ -93,7 +93,8 @@ func (d directory) judgements(id string) ([]string, bool, error) {
 	return strings.Fields(string(data)), true, nil
 }
 
-// writeJudgements writes judgements down in one step, so that the next Adopt gives the same answers: this one's may not be stored.
+// writeJudgements writes judgements down in one step, so that the next Adopt gives the same answers: this one's may not
+// be stored.
 func (d directory) writeJudgements(id string, taskIDs []string) error {
 	aside := d.file(id, lostSuffix) + ".new"
 	if err := os.WriteFile(aside, []byte(strings.Join(taskIDs, "\n")), 0o600); err != nil {

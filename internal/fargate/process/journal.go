@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 )
@@ -51,10 +52,15 @@ type journal struct {
 // rewriteMin is the size from which a journal that is mostly about forgotten tasks is written anew.
 const rewriteMin = 1 << 20
 
+// createJournal is done before a supervisor takes requests: one without a journal certainly started nothing. Its being there
+// is synced, for that to hold after a crash of the machine too.
 func createJournal(path string) (*journal, error) {
 	file, err := openJournal(path)
 	if err != nil {
 		return nil, err
+	}
+	if err := errors.Join(file.Sync(), syncDir(filepath.Dir(path))); err != nil {
+		return nil, fmt.Errorf("sync journal: %w", err)
 	}
 	return &journal{path: path, file: file, kept: map[string][]byte{}}, nil
 }
@@ -65,6 +71,15 @@ func openJournal(path string) (*os.File, error) {
 		return nil, fmt.Errorf("create journal: %w", err)
 	}
 	return file, nil
+}
+
+func syncDir(dir string) error {
+	file, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return file.Sync()
 }
 
 // add writes one entry. When it returns, the entry survives the death of any process.
@@ -170,6 +185,7 @@ type journalReader struct {
 	path    string
 	offset  int64
 	tasks   map[string]*history
+	exists  bool // there is a journal
 	corrupt bool // there are lines that make no sense: the machine crashed
 }
 
@@ -183,6 +199,7 @@ func (r *journalReader) read() error {
 		return fmt.Errorf("read journal: %w", err)
 	}
 	defer file.Close()
+	r.exists = true
 	if info, err := file.Stat(); err == nil && info.Size() == r.offset {
 		return nil
 	}

@@ -36,24 +36,34 @@ func (e *Executor) killRemains(remains map[string]history) {
 	for id := range remains {
 		ids[id] = true
 	}
-	const most = 10 * time.Second
-	for deadline := now().Add(most); ; time.Sleep(drainPoll) {
-		left := 0
-		for _, h := range remains {
-			for _, c := range h.containers {
-				if c.kill(syscall.SIGKILL) {
-					left++
-				}
-			}
+	// One look that finds nothing is not enough: a process has no environment in the middle of exec.
+	const most, looks = 10 * time.Second, 3
+	deadline := now().Add(most)
+	for clean := 0; clean < looks; time.Sleep(drainPoll) {
+		left := e.killOnce(remains, ids)
+		if left == 0 {
+			clean++
+			continue
 		}
-		if left += killMarked(e.config.Dir, ids); left == 0 {
-			return
-		}
+		clean = 0
 		if now().After(deadline) {
 			e.config.Logger.Error("processes of lost tasks cannot be killed", "processes", left)
 			return
 		}
 	}
+}
+
+// killOnce tells how many it found.
+func (e *Executor) killOnce(remains map[string]history, ids map[string]bool) int {
+	left := killMarked(e.config.Dir, ids)
+	for _, h := range remains {
+		for _, c := range h.containers {
+			if c.kill(syscall.SIGKILL) {
+				left++
+			}
+		}
+	}
+	return left
 }
 
 // kill signals a container's group while the process with the written id is certainly the container's: it has no exit

@@ -68,7 +68,8 @@ func (e *Executor) spawn(id string) (*link, error) {
 	command := e.config.Command
 	cmd := exec.Command(command[0], append(command[1:len(command):len(command)], e.config.Dir, id)...)
 	cmd.Dir = "/"
-	cmd.Env = []string{}
+	// Not empty: until it calls exec, a child shows its parent's, and what shows none is looked at again (see markOf).
+	cmd.Env = []string{"SPOTBATCH_SUPERVISOR=" + id}
 	cmd.Stderr = output
 	cmd.ExtraFiles = []*os.File{requestsFD - 3: requestsOut, messagesFD - 3: messagesIn, lockFD - 3: lock}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -3,6 +3,7 @@ package process
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,6 +25,7 @@ func (s *supervisor) reap() {
 			s.ended(c, code)
 		}
 		reapChild(pid)
+		delete(s.bare, pid)
 		s.mu.Lock()
 		if c != nil {
 			delete(s.mains, pid)
@@ -104,9 +106,24 @@ func (s *supervisor) orphans() map[int]string {
 	s.mu.Unlock()
 	found := map[int]string{}
 	for _, pid := range unknown {
-		if mark := markerOf(pid); mark != "" {
+		if mark := s.markOf(pid); mark != "" {
 			found[pid] = mark
 		}
 	}
 	return found
+}
+
+// markOf reads the mark of a child. One that is just calling exec has no environment for a moment, so it is looked at again
+// for a while; what has none after that (started with an empty one, on purpose) is not waited for a second time.
+func (s *supervisor) markOf(pid int) string {
+	const times, pause = 50, time.Millisecond
+	for range times {
+		mark, readable := markerOf(pid)
+		if readable || s.bare[pid] || inspect(pid).zombie {
+			return mark
+		}
+		time.Sleep(pause)
+	}
+	s.bare[pid] = true
+	return ""
 }

@@ -3,5 +3,5 @@
 package process
 
 // inspect: this system has no way that we know of to tell a process from a later one with its id. Nothing is killed by a
-// recorded id then.
+// written id then.
 func inspect(int) processInfo { return processInfo{} }

@@ -83,6 +83,8 @@ type supervisor struct {
 	out     *queue[message]
 	born    chan struct{} // a child was forked; wakes a reaper that had none
 
+	bare    map[int]bool  // the orphans that have no environment to be known by; the reaper's own
+
 	opening sync.Mutex // one log file is created at a time: kernels spin on the lock of a directory
 
 	mu      sync.Mutex
@@ -102,7 +104,7 @@ func newSupervisor(journal *journal) (*supervisor, error) {
 		return nil, fmt.Errorf("open standard input of tasks: %w", err)
 	}
 	s := &supervisor{
-		journal: journal, null: null, out: newQueue[message](), born: make(chan struct{}, 1),
+		journal: journal, null: null, out: newQueue[message](), born: make(chan struct{}, 1), bare: map[int]bool{},
 		tasks: map[string]*task{}, mains: map[int]*container{}, live: map[string]bool{}, forks: map[uint64]bool{},
 	}
 	s.changed = sync.NewCond(&s.mu)
@@ -137,7 +139,7 @@ func (s *supervisor) serve(requests io.Reader) {
 	}
 }
 
-// report sends messages to the engine. When nobody reads any more they are dropped: the records say the same.
+// report sends messages to the engine. When nobody reads any more they are dropped: the journal says the same.
 func (s *supervisor) report(messages io.Writer) {
 	encoder := json.NewEncoder(messages)
 	for {

@@ -79,18 +79,19 @@ func children() []int {
 	return pids
 }
 
-// markerOf reads which container a process belongs to; empty for none, for one that has ended, and for somebody else's.
-func markerOf(pid int) string {
+// markerOf reads which container a process belongs to, empty for none. It tells whether there was an environment to read: a
+// process that has ended has none, nor has one in the middle of exec.
+func markerOf(pid int) (string, bool) {
 	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-	if err != nil {
-		return ""
+	if err != nil || len(env) == 0 {
+		return "", false
 	}
 	for entry := range bytes.SplitSeq(env, []byte{0}) {
 		if value, ok := bytes.CutPrefix(entry, []byte(marker+"=")); ok {
-			return string(value)
+			return string(value), true
 		}
 	}
-	return ""
+	return "", true
 }
 
 // inspect says when a process was started, in ticks of a boot that is named too (after a restart of the machine the same
@@ -125,7 +126,8 @@ func killMarked(dir string, taskIDs map[string]bool) int {
 		return 0
 	}
 	belongs := func(pid int) bool {
-		path, _ := strings.CutPrefix(markerOf(pid), dir+"/")
+		mark, _ := markerOf(pid)
+		path, _ := strings.CutPrefix(mark, dir+"/")
 		taskID, _, _ := strings.Cut(path, "/")
 		return taskIDs[taskID]
 	}

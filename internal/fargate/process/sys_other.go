@@ -12,7 +12,7 @@ import (
 func adoptOrphans() error { return nil }
 
 // awaitChild waits for any child to end. There is no portable way to leave it unreaped, so between the end of a process
-// and its record its id is free for microseconds; who signals checks the start time as well.
+// and its journal entry its id is free for microseconds; who signals checks the start time as well.
 func awaitChild() (pid, code int, err error) {
 	var status unix.WaitStatus
 	for {
@@ -34,6 +34,7 @@ func reapChild(int) {}
 
 func children() []int { return nil }
 
-func markerOf(int) string { return "" }
+func markerOf(int) (string, bool) { return "", true }
 
+// killMarked: without /proc, what is left of a task is found by the group of its main process alone.
 func killMarked(string, map[string]bool) int { return 0 }

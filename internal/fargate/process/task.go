@@ -44,7 +44,7 @@ func (t *task) allEnded() bool {
 }
 
 // start runs a task's containers in order. Either all of them run, the journal says so and then the engine hears it, or
-// none runs any more when the engine hears why.
+// none runs any more when the engine hears why and start returns.
 func (s *supervisor) start(req *startRequest) {
 	t := &task{id: req.TaskID}
 	s.mu.Lock()
@@ -56,16 +56,28 @@ func (s *supervisor) start(req *startRequest) {
 			break
 		}
 	}
+	if s.conclude(t, failed) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.tasks[t.id] != nil {
+		s.changed.Wait()
+	}
+}
+
+// conclude answers a start, or kills what it has started; the last end among that answers then. It tells whether the task
+// runs.
+func (s *supervisor) conclude(t *task, failed *message) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if failed == nil {
-		if err := s.writeStarted(t); err != nil {
-			failed = &message{Trouble: err.Error()}
+		err := s.writeStarted(t)
+		if err == nil {
+			s.begin(t)
+			return true
 		}
-	}
-	if failed == nil {
-		s.begin(t)
-		return
+		failed = &message{Trouble: err.Error()}
 	}
 	failed.TaskID = t.id
 	t.failure = failed
@@ -75,6 +87,7 @@ func (s *supervisor) start(req *startRequest) {
 		}
 	}
 	s.finish(t)
+	return false
 }
 
 // begin answers a start, and tells the exits that came before the answer.
@@ -194,5 +207,5 @@ func openLog(name string) (*os.File, error) {
 	return file, nil
 }
 
-// now is the time of an exit, as records and messages carry it.
+// now is the time of an exit, as journal and messages carry it.
 func now() time.Time { return time.Now().UTC() }

@@ -102,8 +102,10 @@ func taskUnknown(err error) bool {
 	return ok && strings.Contains(strings.ToLower(api.ErrorMessage()), "task was not found")
 }
 
-// definitionUnknown reports whether DescribeTaskDefinition did not find the task definition: a ClientException that says so.
+// definitionUnknown reports whether DescribeTaskDefinition did not find the task definition. ECS says it with a general
+// exception ("Unable to describe task definition."), so it is one of these that means nothing else.
 func definitionUnknown(err error) bool {
 	api, ok := errors.AsType[smithy.APIError](err)
-	return ok && (api.ErrorCode() == "ClientException" || api.ErrorCode() == "InvalidParameterException") && api.ErrorFault() != smithy.FaultServer
+	return ok && (api.ErrorCode() == "ClientException" || api.ErrorCode() == "InvalidParameterException") &&
+		answerOfError(err).Cause == jobs.CauseLaunchRejected
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -37,14 +38,14 @@ func (l *Launcher) Describe(ctx context.Context, arns []string) (tasks []spot.Ta
 
 // Find lists the tasks that one launch made, running and stopped. Where ECS refuses startedBy together with STOPPED, the
 // stopped tasks of the family are described and matched instead.
-func (l *Launcher) Find(ctx context.Context, startedBy, family string) ([]spot.Task, error) {
+func (l *Launcher) Find(ctx context.Context, startedBy, taskDefinition string) ([]spot.Task, error) {
 	running, err := l.list(ctx, &ecs.ListTasksInput{StartedBy: aws.String(startedBy), DesiredStatus: types.DesiredStatusRunning})
 	if err != nil {
 		return nil, err
 	}
 	stopped, err := l.list(ctx, &ecs.ListTasksInput{StartedBy: aws.String(startedBy), DesiredStatus: types.DesiredStatusStopped})
 	if invalidParameter(err) {
-		stopped, err = l.list(ctx, &ecs.ListTasksInput{Family: aws.String(family), DesiredStatus: types.DesiredStatusStopped})
+		stopped, err = l.list(ctx, &ecs.ListTasksInput{Family: aws.String(family(taskDefinition)), DesiredStatus: types.DesiredStatusStopped})
 	}
 	if err != nil {
 		return nil, err
@@ -54,6 +55,16 @@ func (l *Launcher) Find(ctx context.Context, startedBy, family string) ([]spot.T
 		return nil, err
 	}
 	return slices.DeleteFunc(tasks, func(t spot.Task) bool { return t.StartedBy != startedBy }), nil
+}
+
+// family is the family of a task definition given as family, family:revision or ARN.
+func family(taskDefinition string) string {
+	_, name, isARN := strings.Cut(taskDefinition, "/")
+	if !isARN {
+		name = taskDefinition
+	}
+	name, _, _ = strings.Cut(name, ":")
+	return name
 }
 
 func (l *Launcher) list(ctx context.Context, in *ecs.ListTasksInput) ([]string, error) {

@@ -1,0 +1,68 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+# Everything is built into bin/; `make clean` removes it.
+GO ?= go
+export CGO_ENABLED ?= 0
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build the command line and the example job into bin/
+	@$(GO) build -trimpath -o bin/ ./cmd/spotbatch ./examples/wordcount
+
+.PHONY: demo
+demo: build ## Run the main job for real: Spot, interruption, on-demand
+	@$(GO) run ./examples/demo
+
+.PHONY: test
+test: ## Run all tests, offline
+	$(GO) test ./...
+
+.PHONY: race
+race: ## Run all tests under the race detector, shuffled
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on ./...
+
+.PHONY: check
+check: fmt-check lint tidy race ## Everything that CI checks beside the tests
+
+.PHONY: fmt
+fmt: ## Format the code
+	$(GO) tool gofumpt -w .
+
+.PHONY: fmt-check
+fmt-check: ## Fail on code that is not formatted
+	@unformatted=$$($(GO) tool gofumpt -l .); [ -z "$$unformatted" ] || { echo "run make fmt: $$unformatted"; exit 1; }
+
+.PHONY: lint
+lint: ## go vet (also for macOS) and staticcheck with all checks
+	$(GO) vet ./...
+	GOOS=darwin $(GO) vet ./...
+	$(GO) tool staticcheck -checks all ./...
+
+.PHONY: tidy
+tidy: ## Fail if go.mod or go.sum is not tidy
+	$(GO) mod tidy -diff
+	$(GO) mod verify
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser of outside input, FUZZTIME each (default 10s)
+	@for target in $$(grep -rl '^func Fuzz' --include='*_test.go' . | sort); do \
+		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\).*/\1/p' $$target); do \
+			echo "$$name in $$(dirname $$target)"; \
+			$(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $${FUZZTIME:-10s} $$(dirname $$target) || exit 1; \
+		done; done
+
+.PHONY: bench-local
+bench-local: build ## 1,000 jobs of `true` against GNU parallel and task-spooler
+	@scripts/bench-local
+
+.PHONY: bench
+bench: ## Run the Go benchmarks
+	$(GO) test -run '^$$' -bench . -benchtime 2s ./...
+
+.PHONY: clean
+clean: ## Remove what was built and the demo's data
+	rm -rf bin .spotbatch

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spotbatch/spotbatch/internal/local"
+)
+
+func (c *cli) localCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "local",
+		Short: "Run the whole system on this machine, with no AWS account",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(c.localUpCommand(), c.localRunCommand(), c.localInterruptCommand())
+	return cmd
+}
+
+// executing are the flags of the verbs that execute jobs.
+type executing struct {
+	taskDefinitions []string
+	executor        string
+	timeScale       float64
+	launchDelay     time.Duration
+	maxTasks        int
+	inject          []string
+}
+
+func (e *executing) addFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringArrayVar(&e.taskDefinitions, "task-definitions", nil, "`DIR|FILE` of ECS task definitions (repeatable)")
+	flags.StringVar(&e.executor, "executor", "auto", "run tasks with `EXECUTOR`: auto, docker or process")
+	flags.Float64Var(&e.timeScale, "time-scale", 1, "the two-minute notice, launch delays and stopTimeout run `N` times faster")
+	flags.DurationVar(&e.launchDelay, "launch-delay", 0, "how long a task takes to start")
+	flags.IntVar(&e.maxTasks, "max-tasks", 0, "at most `N` tasks run at once (default: the number of CPUs)")
+	flags.StringSliceVar(&e.inject, "inject", nil, "inject `FAULTS`, such as no-capacity:2,interrupt@30s:1")
+	_ = cmd.RegisterFlagCompletionFunc("executor", cobra.FixedCompletions([]string{"auto", "docker", "process"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func (e *executing) check() error {
+	var problems []error
+	if e.executor != "auto" && e.executor != "docker" && e.executor != "process" {
+		problems = append(problems, errors.New("--executor must be auto, docker or process"))
+	}
+	if e.timeScale <= 0 {
+		problems = append(problems, errors.New("--time-scale must be more than 0"))
+	}
+	if e.launchDelay < 0 {
+		problems = append(problems, errors.New("--launch-delay must not be negative"))
+	}
+	if e.maxTasks < 0 {
+		problems = append(problems, errors.New("--max-tasks must not be negative"))
+	}
+	if len(problems) > 0 {
+		return usageError(errors.Join(problems...))
+	}
+	return nil
+}
+
+// options are what internal/local makes of the flags.
+func (e *executing) options(c *cli, least slog.Level) local.Options {
+	return local.Options{
+		DataDir: c.data, TaskDefinitions: e.taskDefinitions, Executor: e.executor, TimeScale: e.timeScale,
+		LaunchDelay: e.launchDelay, MaxTasks: e.maxTasks, Inject: joinFaults(e.inject),
+		Path: c.getenv("PATH"), Home: c.getenv("HOME"), Log: slog.New(c.journal(least)),
+	}
+}

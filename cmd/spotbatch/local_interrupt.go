@@ -1,0 +1,32 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func (c *cli) localInterruptCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "interrupt JOB...",
+		Short: "Take the running tasks of jobs away, as Spot does",
+		Long: "Take the running tasks of jobs away, as Spot does: a notice and SIGTERM, and SIGKILL after the container's\n" +
+			"stopTimeout. It is for tasks on Spot capacity.",
+		Args:              jobArgs(1, 0),
+		ValidArgsFunction: c.completeJobs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			c.onLocal = true
+			return c.with(ctx, func(m machine) error {
+				c.noteIdle(m)
+				return eachJob(args, func(id string) error {
+					if err := m.Interrupt(ctx, id); err != nil {
+						return err
+					}
+					_, err := fmt.Fprintf(c.stdout, "%s  Spot will take its task away.\n", id)
+					return err
+				})
+			})
+		},
+	}
+}

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spotbatch/spotbatch/internal/engine"
+	"github.com/spotbatch/spotbatch/internal/local"
+	"github.com/spotbatch/spotbatch/internal/local/schedule"
+	"github.com/spotbatch/spotbatch/pkg/jobs"
+)
+
+// submitter opens a data directory with the examples' task definitions loaded; nothing executes.
+func submitter(t *testing.T) func(request []byte) error {
+	t.Helper()
+	system, err := local.Open(t.Context(), local.Options{DataDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := system.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := system.Cluster.LoadTaskDefinitions(t.Context(), filepath.Join("..", "task-definitions")); err != nil {
+		t.Fatal(err)
+	}
+	return func(request []byte) error {
+		_, err := system.Engine.Submit(context.WithoutCancel(t.Context()), engine.Submission{JobID: jobs.ResolveID(request), Body: request})
+		return err
+	}
+}
+
+func TestEveryExampleRequestIsAccepted(t *testing.T) {
+	t.Parallel()
+	submit := submitter(t)
+	files, err := filepath.Glob(filepath.Join("..", "jobs", "*.json*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no requests: %v", err)
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n, request := range documents(t, content) {
+			if err := submit(request); err != nil {
+				t.Errorf("%s, request %d: %v", file, n+1, err)
+			}
+		}
+	}
+	for _, request := range append(documents(t, []byte(noRoom)), documents(t, []byte(filled("a folder")))...) {
+		if err := submit(request); err != nil {
+			t.Errorf("%s: %v", request, err)
+		}
+	}
+}
+
+func TestEveryExampleScheduleSubmitsARequestThatIsAccepted(t *testing.T) {
+	t.Parallel()
+	submit := submitter(t)
+	entries, err := schedule.Load(filepath.Join("..", "schedules.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		due, ok := entry.Next(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
+		if !ok {
+			t.Errorf("schedule %s is never due", entry.Name)
+		}
+		if err := submit(entry.Request(due)); err != nil {
+			t.Errorf("schedule %s: %v", entry.Name, err)
+		}
+	}
+}
+
+// documents splits JSON documents that follow one another.
+func documents(t *testing.T, content []byte) []json.RawMessage {
+	t.Helper()
+	var list []json.RawMessage
+	for decoder := json.NewDecoder(bytes.NewReader(content)); ; {
+		var one json.RawMessage
+		if err := decoder.Decode(&one); err == io.EOF {
+			return list
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, one)
+	}
+}
+
+func TestTheDemoExpectsSomethingOfEveryJobItSubmits(t *testing.T) {
+	t.Parallel()
+	want := map[string]bool{}
+	for _, id := range ids() {
+		want[id] = true
+	}
+	for _, request := range append(documents(t, []byte(noRoom)), documents(t, []byte(filled("x")))...) {
+		id := jobs.ResolveID(request)
+		if !want[id] {
+			t.Errorf("job %s is submitted, and nothing is expected of it", id)
+		}
+		delete(want, id)
+	}
+	if len(want) > 0 {
+		t.Errorf("expected and never submitted: %v", want)
+	}
+}
+
+// attempt makes one that ran for so long, or did not.
+func attempt(provider jobs.CapacityProvider, cause jobs.Cause, ran time.Duration) jobs.Attempt {
+	a := jobs.Attempt{CapacityProvider: provider, Cause: cause}
+	if ran > 0 {
+		began := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+		a.StartedAt, a.StoppedAt = jobs.Time{Time: began}, jobs.Time{Time: began.Add(ran)}
+	}
+	return a
+}
+
+func TestBilledMinutes(t *testing.T) {
+	t.Parallel()
+	interrupted := func(id string) *jobs.Job {
+		return &jobs.Job{JobID: id, Attempts: []jobs.Attempt{
+			attempt(jobs.FargateSpot, jobs.CauseSpotInterruption, 4*time.Second),
+			attempt(jobs.FargateOnDemand, jobs.CauseSucceeded, 5*time.Second),
+		}}
+	}
+	list := []*jobs.Job{
+		interrupted("saved"),
+		interrupted("lost"),
+		{JobID: "refused", Attempts: []jobs.Attempt{
+			attempt(jobs.FargateSpot, jobs.CauseNoCapacity, 0),
+			attempt(jobs.FargateOnDemand, jobs.CauseSucceeded, 3*time.Second),
+		}},
+		{JobID: "failed", Attempts: []jobs.Attempt{
+			attempt(jobs.FargateSpot, jobs.CauseExitNonzero, time.Second),
+			attempt(jobs.FargateSpot, jobs.CauseSucceeded, 3*time.Second),
+		}},
+	}
+	resumed := map[string]bool{"saved": true}
+	for name, c := range map[string]struct {
+		times int
+		want  minutes
+	}{
+		"as they ran, each attempt is a minute":                                           {1, minutes{spot: 4, onDemand: 3, alone: 5}},
+		"a minute for every second, on-demand needs what was saved and not what was lost": {60, minutes{spot: 12, onDemand: 13, alone: 9 + 5 + 3 + 4}},
+	} {
+		if got := billed(list, c.times, resumed); got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+	}
+	for _, line := range costs(list, resumed) {
+		if utf8.RuneCountInString(line) > 80 {
+			t.Errorf("wider than a terminal: %s", line)
+		}
+	}
+}
+
+func TestStoryTellsAttemptsAndTheJob(t *testing.T) {
+	t.Parallel()
+	j := &jobs.Job{Status: jobs.StatusSucceeded, Attempts: []jobs.Attempt{
+		{Number: 1, CapacityProvider: jobs.FargateSpot, Cause: jobs.CauseNoCapacity},
+		{Number: 2, CapacityProvider: jobs.FargateOnDemand, Cause: jobs.CauseSucceeded, ExitCode: new(0)},
+	}}
+	if got, want := story(j), "1 FARGATE_SPOT NO_CAPACITY, 2 FARGATE SUCCEEDED 0; SUCCEEDED"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// It drives command lines that are none.
+func TestTheDemoSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ script, want string }{
+		"an engine that does not come up": {"echo no such flag >&2; exit 2", "spotbatch local up: no such flag"},
+		"a verb that fails":               {`case "$1" in local) echo Up on x. >&2; exec sleep 60;; esac; echo out of order >&2; exit 1`, "out of order"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			program := filepath.Join(dir, "spotbatch")
+			if err := os.WriteFile(program, []byte("#!/bin/sh\n"+c.script+"\n"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			d := &demo{spotbatch: program, executor: "process", data: dir, stdout: io.Discard, stderr: io.Discard}
+			if err := d.play(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}

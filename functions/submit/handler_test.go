@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spotbatch/spotbatch/internal/engine"
+	"github.com/spotbatch/spotbatch/pkg/jobs"
+)
+
+// fakeEngine validates as the real one does and keeps what it was asked.
+type fakeEngine struct {
+	submitted, rejected, cancelled, retried []string
+	err                                     error // of every call
+}
+
+func (f *fakeEngine) Submit(_ context.Context, s engine.Submission) (*jobs.Job, error) {
+	if f.err != nil {
+		return nil, f.err
+	}
+	request, err := jobs.ParseRequest(s.Body)
+	if err != nil {
+		return nil, err
+	}
+	f.submitted = append(f.submitted, s.JobID)
+	return jobs.Accepted(jobs.Acceptance{JobID: s.JobID, Request: request}, time.Unix(1e9, 0)), nil
+}
+
+func (f *fakeEngine) Reject(_ context.Context, s engine.Submission, why error) error {
+	f.rejected = append(f.rejected, s.JobID+": "+why.Error())
+	return nil
+}
+
+func (f *fakeEngine) Cancel(_ context.Context, jobID, reason string) (*jobs.Job, error) {
+	f.cancelled = append(f.cancelled, jobID+": "+reason)
+	return &jobs.Job{JobID: jobID}, f.err
+}
+
+func (f *fakeEngine) Retry(_ context.Context, jobID string) (*jobs.Job, error) {
+	f.retried = append(f.retried, jobID)
+	return &jobs.Job{JobID: jobID}, f.err
+}
+
+// fakeQueue is the rejected queue.
+type fakeQueue struct {
+	reasons []string
+	err     error
+}
+
+func (f *fakeQueue) SendRejected(_ context.Context, _ []byte, reason string) error {
+	f.reasons = append(f.reasons, reason)
+	return f.err
+}
+
+func setup() (*handler, *fakeEngine, *fakeQueue) {
+	e, q := &fakeEngine{}, &fakeQueue{}
+	return &handler{engine: e, rejected: q, log: slog.New(slog.DiscardHandler)}, e, q
+}
+
+func event(t *testing.T, name string) []byte {
+	t.Helper()
+	payload, err := os.ReadFile(filepath.Join("../../events/submit", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return payload
+}
+
+// TestEveryPayload feeds every file of events/submit to the handler: what is bad and came through a queue or an event ends
+// in the rejected queue and is acknowledged, what is bad and came directly is the caller's error.
+func TestEveryPayload(t *testing.T) {
+	t.Parallel()
+	expected := map[string][]string{}
+	raw, err := os.ReadFile("../../events/expected.json")
+	if err != nil || json.Unmarshal(raw, &expected) != nil {
+		t.Fatal(err)
+	}
+	for name, items := range expected {
+		base, ours := strings.CutPrefix(name, "submit/")
+		if !ours {
+			continue
+		}
+		t.Run(base, func(t *testing.T) {
+			t.Parallel()
+			h, e, q := setup()
+			answer, err := h.handle(t.Context(), event(t, base))
+			good, bad := 0, 0
+			for _, item := range items {
+				kind, problem, _ := strings.Cut(item, " ")
+				switch {
+				case kind == "IGNORED":
+				case problem != "":
+					bad++
+				default:
+					good++
+				}
+			}
+			if got := len(e.submitted) + len(e.cancelled) + len(e.retried); got != good {
+				t.Errorf("%d items taken, want %d", got, good)
+			}
+			if _, invalid := errors.AsType[*jobs.InvalidRequest](err); invalid {
+				if bad != 1 || len(q.reasons) != 0 {
+					t.Errorf("the caller was told %v, and %d reasons went to the rejected queue; %d items are bad", err, len(q.reasons), bad)
+				}
+				return
+			}
+			if err != nil || len(q.reasons) != bad {
+				t.Errorf("error %v, %d rejected; want none and %d", err, len(q.reasons), bad)
+			}
+			if strings.HasPrefix(base, "sqs") {
+				if text, _ := json.Marshal(answer); string(text) != `{"batchItemFailures":[]}` {
+					t.Errorf("the batch was answered with %s", text)
+				}
+			}
+		})
+	}
+}
+
+func TestAMessageThatCannotBeStoredIsDeliveredAgain(t *testing.T) {
+	t.Parallel()
+	h, e, _ := setup()
+	e.err = errors.New("DynamoDB is away")
+	answer, err := h.handle(t.Context(), event(t, "sqs-batch.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _ := json.Marshal(answer)
+	if got := strings.Count(string(text), "itemIdentifier"); got != 3 {
+		t.Errorf("%d items failed, want all 3: %s", got, text)
+	}
+}
+
+func TestAMessageIsNotAcknowledgedIfItsRejectionIsNotStored(t *testing.T) {
+	t.Parallel()
+	h, e, q := setup()
+	q.err = errors.New("SQS is away")
+	answer, _ := h.handle(t.Context(), event(t, "sqs-one-bad-of-three.json"))
+	text, _ := json.Marshal(answer)
+	if got := strings.Count(string(text), "itemIdentifier"); got != 1 || len(e.submitted) != 2 || len(e.rejected) != 0 {
+		t.Errorf("%d items failed, %d submitted, %d jobs rejected; want 1, 2, 0", got, len(e.submitted), len(e.rejected))
+	}
+}
+
+func TestARejectedRequestLeavesAFailedJobUnderItsID(t *testing.T) {
+	t.Parallel()
+	h, e, q := setup()
+	if _, err := h.handle(t.Context(), event(t, "sqs-one-bad-of-three.json")); err != nil {
+		t.Fatal(err)
+	}
+	if len(e.rejected) != 1 || !strings.Contains(e.rejected[0], "jobName: is required") || len(q.reasons) != 1 {
+		t.Errorf("rejected %q, reasons %q", e.rejected, q.reasons)
+	}
+}
+
+func TestErrorTypesOfADirectCall(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		err  error
+		want string
+	}{
+		"an unknown job":               {fmt.Errorf("cancel: %w", jobs.ErrNotFound), "NotFound"},
+		"a live job cannot be retried": {fmt.Errorf("retry: %w", engine.ErrLive), "InvalidRequest"},
+		"anything else":                {errors.New("time-out"), "TryAgain"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, e, _ := setup()
+			e.err = c.err
+			_, err := h.handle(t.Context(), event(t, "direct-retry.json"))
+			kind := reflect.TypeOf(err) // Lambda reports the name of the error's Go type
+			if kind.Kind() == reflect.Pointer {
+				kind = kind.Elem()
+			}
+			if kind.Name() != c.want {
+				t.Errorf("error type %s, want %s", kind.Name(), c.want)
+			}
+		})
+	}
+}
+
+func TestADirectCallIsAnsweredWithTheJobDocument(t *testing.T) {
+	t.Parallel()
+	h, _, _ := setup()
+	answer, err := h.handle(t.Context(), event(t, "direct.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _ := json.Marshal(answer)
+	if !strings.Contains(string(text), `"status":"RUNNABLE"`) || !strings.Contains(string(text), `"value":"***"`) {
+		t.Errorf("answer %s; want the job with its environment masked", text)
+	}
+}
+
+func TestTheDryRunShowsEveryPayloadWithoutItsEnvironment(t *testing.T) {
+	t.Parallel()
+	answer, err := dryRun(t.Context(), event(t, "direct.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _ := json.Marshal(answer)
+	if !strings.Contains(string(text), `"jobId":"nightly-report-2026-01-15"`) || strings.Contains(string(text), "problems") {
+		t.Errorf("dry run printed %s", text)
+	}
+	answer, err = dryRun(t.Context(), event(t, "every-problem.json"))
+	if text, _ = json.Marshal(answer); err != nil || strings.Count(string(text), "must") < 10 {
+		t.Errorf("dry run of a bad request printed %s, %v", text, err)
+	}
+}

@@ -1,0 +1,98 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/client"
+)
+
+// copyLog brings the log file up to date with Docker's log and keeps it so until the container has ended.
+func (e *Executor) copyLog(ctx context.Context, m *member) {
+	for {
+		err := e.copyLogOnce(ctx, m)
+		if err == nil || ctx.Err() != nil || cerrdefs.IsNotFound(err) {
+			return
+		}
+		e.log.Debug("log is read again", "task_id", m.taskID, "container", m.name, "err", err)
+		select {
+		case <-time.After(retryEvery):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// copyLogOnce reads Docker's log from its beginning, leaves out what the file has already, and appends what follows. The
+// order of the lines is the same at every reading, so a length is enough to know where to go on.
+func (e *Executor) copyLogOnce(ctx context.Context, m *member) error {
+	file, err := openLog(m.logFile)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return fmt.Errorf("look at log: %w", err)
+	}
+	log, err := e.api.ContainerLogs(ctx, m.id, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Follow: true})
+	if err != nil {
+		return fmt.Errorf("read container log: %w", err)
+	}
+	defer log.Close()
+	rest := &skipWriter{to: file, skip: info.Size() - m.logOffset}
+	if _, err := stdcopy.StdCopy(rest, rest, log); err != nil {
+		return fmt.Errorf("copy container log: %w", err)
+	}
+	// An engine that is shut down ends its logs as if the containers had ended.
+	found, err := e.api.ContainerInspect(ctx, m.id, client.ContainerInspectOptions{})
+	if err != nil {
+		return fmt.Errorf("look at container: %w", err)
+	}
+	if found.Container.State.Running {
+		return errRunsOn
+	}
+	return nil
+}
+
+// errRunsOn says that a log ended before its container.
+var errRunsOn = errors.New("log ended while the container runs")
+
+// skipWriter drops the first bytes. They count as written.
+type skipWriter struct {
+	to   io.Writer
+	skip int64
+}
+
+func (w *skipWriter) Write(p []byte) (int, error) {
+	dropped := int(max(0, min(w.skip, int64(len(p)))))
+	w.skip -= int64(dropped)
+	if dropped == len(p) {
+		return len(p), nil
+	}
+	n, err := w.to.Write(p[dropped:])
+	return dropped + n, err
+}
+
+// openLog opens a container's log for appending; only its owner may read what a job prints.
+func openLog(name string) (*os.File, error) {
+	const flags = os.O_WRONLY | os.O_APPEND | os.O_CREATE
+	file, err := os.OpenFile(name, flags, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(filepath.Dir(name), 0o700); err == nil {
+			file, err = os.OpenFile(name, flags, 0o600)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	return file, nil
+}
