@@ -26,7 +26,7 @@ func (c *cli) cancelCommand() *cobra.Command {
 			return c.with(cmd.Context(), func(b machine) error { return c.cancel(cmd.Context(), b, args, reason, out) })
 		},
 	}
-	cmd.Flags().StringVar(&reason, "reason", "", "why, for whoever looks at the job later")
+	cmd.Flags().StringVar(&reason, "reason", "", "`TEXT` for whoever looks at the job later")
 	out.addFlags(cmd, "print ids only")
 	return cmd
 }

@@ -154,6 +154,32 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+func TestHelpFitsEightyColumns(t *testing.T) {
+	t.Parallel()
+	root := newShell(newFake()).cli.root()
+	root.InitDefaultCompletionCmd()
+	var text strings.Builder
+	for _, cmd := range append(root.Commands(), root) {
+		if cmd.Name() == "completion" {
+			continue
+		}
+		args := append(strings.Fields(cmd.CommandPath())[1:], "--help")
+		got := newShell(newFake()).run(t.Context(), "", args...)
+		checkWidth(t, strings.Split(got.stdout, "\n"), display{width: 80})
+		text.WriteString(got.stdout)
+	}
+	for _, parent := range root.Commands() {
+		for _, cmd := range parent.Commands() {
+			if parent.Name() == "local" {
+				got := newShell(newFake()).run(t.Context(), "", "local", cmd.Name(), "--help")
+				checkWidth(t, strings.Split(got.stdout, "\n"), display{width: 80})
+				text.WriteString(got.stdout)
+			}
+		}
+	}
+	golden(t, "help", text.String())
+}
+
 func TestSubmitKeepsTheOrderAndHoldsLittle(t *testing.T) {
 	t.Parallel()
 	const n = 1500

@@ -297,6 +297,9 @@ func (m mark) news(j *jobs.Job) []string {
 	var news []string
 	for i := range max(len(j.Attempts)-1, 0) {
 		a := &j.Attempts[i]
+		if m.version == 0 { // what was before the job was followed is no news
+			break
+		}
 		if a.Number > m.attempt || a.Number == m.attempt && m.state != jobs.AttemptStopped {
 			news = append(news, endOfAttempt(a))
 		}

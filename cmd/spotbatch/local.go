@@ -36,7 +36,7 @@ func (e *executing) addFlags(cmd *cobra.Command) {
 	flags.StringArrayVar(&e.taskDefinitions, "task-definitions", nil, "`DIR|FILE` of ECS task definitions (repeatable)")
 	flags.StringVar(&e.executor, "executor", "auto", "run tasks with `EXECUTOR`: auto, docker or process")
 	flags.Float64Var(&e.timeScale, "time-scale", 1, "the two-minute notice, launch delays and stopTimeout run `N` times faster")
-	flags.DurationVar(&e.launchDelay, "launch-delay", 0, "how long a task takes to start")
+	flags.DurationVar(&e.launchDelay, "launch-delay", 0, "a task takes `DURATION` to start")
 	flags.IntVar(&e.maxTasks, "max-tasks", 0, "at most `N` tasks run at once (default: the number of CPUs)")
 	flags.StringSliceVar(&e.inject, "inject", nil, "inject `FAULTS`, such as no-capacity:2,interrupt@30s:1")
 	_ = cmd.RegisterFlagCompletionFunc("executor", cobra.FixedCompletions([]string{"auto", "docker", "process"}, cobra.ShellCompDirectiveNoFileComp))

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // schedules name time zones, and a machine may know none
 
 	"github.com/spotbatch/spotbatch/internal/fargate/process"
 )

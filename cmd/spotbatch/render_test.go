@@ -184,6 +184,7 @@ func TestNews(t *testing.T) {
 			var before mark
 			if c.before != nil {
 				before = markOf(c.before)
+				before.version = 1
 			}
 			if diff := cmp.Diff(c.want, before.news(c.after)); diff != "" {
 				t.Error(diff)

@@ -101,7 +101,24 @@ func (c *cli) root() *cobra.Command {
 		c.submitCommand(), c.runCommand(), c.listCommand(), c.describeCommand(), c.whyCommand(), c.logsCommand(),
 		c.waitCommand(), c.cancelCommand(), c.retryCommand(), c.localCommand(), c.versionCommand(),
 	)
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", helpWidth)))
+	wrapHelp(root)
 	return root
+}
+
+// helpWidth is the width of every help text.
+const helpWidth = 80
+
+// wrapHelp breaks the paragraphs of the help texts of a command and of those below it.
+func wrapHelp(cmd *cobra.Command) {
+	var lines []string
+	for paragraph := range strings.SplitSeq(cmd.Long, "\n\n") {
+		lines = append(lines, strings.Join(wrap(paragraph, helpWidth), "\n"))
+	}
+	cmd.Long = strings.Join(lines, "\n\n")
+	for _, child := range cmd.Commands() {
+		wrapHelp(child)
+	}
 }
 
 // say writes a line for people, on as many lines of a terminal as it takes.

@@ -30,13 +30,13 @@ const noRoom = `{"jobId":"no-room","jobName":"wordcount","taskDefinition":"wordc
 // play is the whole demo.
 func (d *demo) play(ctx context.Context) error {
 	began := time.Now()
-	standsIn := "a process"
+	standsIn := "A process"
 	if d.executor == "docker" {
-		standsIn = "a container"
+		standsIn = "A container"
 	}
 	d.say(
-		"Six jobs on this machine, where "+standsIn+" stands in for each Fargate task and Spot's",
-		"two minutes' notice passes 20 times faster.",
+		"Six jobs on this machine. "+standsIn+" stands in for each Fargate task, and the",
+		"two minutes of Spot's notice pass 20 times faster.",
 		"",
 		"  steady    counts the words of Go's source tree, and nothing happens to it",
 		"  taken     the same; Spot takes it away half-way, and it resumes on-demand",
@@ -131,16 +131,28 @@ func (d *demo) befall(ctx context.Context, e *machine) (*machine, error) {
 		return e, err
 	}
 	d.note("%s", again.line)
-	return again, errors.Join(
-		d.do(ctx, "local", "interrupt", "polite"),
-		d.do(ctx, "cancel", "--reason", "nobody needs it any more", "unwanted"),
-		d.untilLogged(ctx, "taken", "50 %"),
-		d.do(ctx, "local", "interrupt", "taken"))
+	if err := d.do(ctx, "local", "interrupt", "polite"); err != nil {
+		return again, err
+	}
+	if err := d.do(ctx, "cancel", "--reason", "nobody needs it any more", "unwanted"); err != nil {
+		return again, err
+	}
+	if err := d.untilLogged(ctx, "taken", "50 %"); err != nil {
+		return again, err
+	}
+	return again, d.do(ctx, "local", "interrupt", "taken")
 }
 
 // do does something to a job.
 func (d *demo) do(ctx context.Context, args ...string) error {
-	d.note("$ spotbatch %s", strings.Join(args, " "))
+	line := "$ spotbatch"
+	for _, arg := range args {
+		if strings.Contains(arg, " ") {
+			arg = strconv.Quote(arg)
+		}
+		line += " " + arg
+	}
+	d.note("%s", line)
 	_, err := d.call(ctx, "", args...)
 	return err
 }

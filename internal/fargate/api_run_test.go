@@ -205,6 +205,36 @@ func TestRunTaskFindsTheTaskDefinition(t *testing.T) {
 	}
 }
 
+func TestRunTaskNoticesThatAUsedRevisionBecomesInactive(t *testing.T) {
+	t.Parallel()
+	w := setup(t, Options{}, nil)
+	w.register(nil)
+	w.run(nil)
+	if _, err := w.open().DeregisterTaskDefinition(t.Context(), &ecs.DeregisterTaskDefinitionInput{TaskDefinition: new("job:1")}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"job:1": "ClientException: TaskDefinition is inactive", "job": "ClientException: TaskDefinition not found."} {
+		in := spotRequest()
+		in.TaskDefinition = &name
+		if got := outcome(w.RunTask(t.Context(), in)); got != want {
+			t.Errorf("of %s the answer is %s", name, got)
+		}
+	}
+}
+
+func TestAQuotaCountsTheTasksThatARequestWants(t *testing.T) {
+	t.Parallel()
+	w := setup(t, Options{}, nil)
+	w.register(nil)
+	w.inject("quota:2")
+	w.run(nil)
+	in := spotRequest()
+	in.Count = new(int32(2))
+	if got := outcome(w.RunTask(t.Context(), in)); got != failureQuota {
+		t.Errorf("the answer is %s", got)
+	}
+}
+
 func TestAClientToken(t *testing.T) {
 	t.Parallel()
 	withToken := func(in *ecs.RunTaskInput) { in.ClientToken = new("token-1") }

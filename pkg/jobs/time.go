@@ -1,9 +1,6 @@
 package jobs
 
-import (
-	"encoding/json"
-	"time"
-)
+import "time"
 
 // timeLayout is RFC 3339 in UTC with exactly three fractional digits, the only form in which a job document holds a time.
 const timeLayout = "2006-01-02T15:04:05.000Z"
@@ -28,7 +25,10 @@ func (t Time) MarshalJSON() ([]byte, error) {
 	if t.IsZero() {
 		return []byte(`""`), nil
 	}
-	return []byte(`"` + t.UTC().Format(timeLayout) + `"`), nil
+	text := make([]byte, 0, len(timeLayout)+2)
+	text = append(text, '"')
+	text = t.UTC().AppendFormat(text, timeLayout)
+	return append(text, '"'), nil
 }
 
 // UnmarshalJSON reads any RFC 3339 time; an empty string is the zero Time.
@@ -38,7 +38,7 @@ func (t *Time) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	var parsed time.Time
-	if err := json.Unmarshal(data, &parsed); err != nil {
+	if err := parsed.UnmarshalJSON(data); err != nil {
 		return err
 	}
 	*t = At(parsed)

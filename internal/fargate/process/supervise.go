@@ -83,7 +83,7 @@ type supervisor struct {
 	out     *queue[message]
 	born    chan struct{} // a child was forked; wakes a reaper that had none
 
-	bare    map[int]bool  // the orphans that have no environment to be known by; the reaper's own
+	bare map[int]bool // the orphans that have no environment to be known by; the reaper's own
 
 	opening sync.Mutex // one log file is created at a time: kernels spin on the lock of a directory
 
