@@ -204,7 +204,7 @@ func tellLive(a *jobs.Attempt, name string, at time.Time) string {
 	case a.Status == jobs.AttemptLaunching:
 		return name + " is being launched; ECS has not told of a task yet."
 	case a.Status == jobs.AttemptStarting:
-		return fmt.Sprintf("%s has a task, which starts: its image is pulled, its network is set up. That has taken %s so far.", name, span(at.Sub(a.CreatedAt.Time)))
+		return fmt.Sprintf("%s has a task that does not run yet: it waits for its turn, its network or its image. That has taken %s so far.", name, span(at.Sub(a.CreatedAt.Time)))
 	case a.Status == jobs.AttemptStopping && !a.InterruptedAt.IsZero():
 		return fmt.Sprintf("%s ran for %s when Spot gave its notice; the container has got two minutes at most and may yet finish.",
 			name, span(a.InterruptedAt.Sub(a.StartedAt.Time)))

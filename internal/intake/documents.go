@@ -60,26 +60,18 @@ func NewDocuments(name string, in io.Reader) *Documents {
 	return r
 }
 
-// lines reads one document a line. A line that is no document is the engine's to refuse; the next line is as good as ever.
-func (r *Documents) lines(in *lineReader, line []byte) func() (Document, error) {
-	// Whether it is "the" document or the first of several is seen only when a second one comes.
-	number := in.number
-	ahead, err := in.nextFilled()
-	several := err == nil
+// lines reads one document a line, from a first line that is read already. A line that is no document is the reader's to
+// refuse; the next line is as good as ever. No line waits for the next one: the file may be somebody's typing.
+func (r *Documents) lines(in *lineReader, first []byte) func() (Document, error) {
 	return func() (Document, error) {
-		if line == nil {
-			if err != nil {
+		line := first
+		if first = nil; line == nil {
+			var err error
+			if line, err = in.nextFilled(); err != nil {
 				return Document{}, err
 			}
-			line, number = ahead, in.number
-			ahead, err = in.nextFilled()
 		}
-		found := Document{Where: r.name, Body: line}
-		if several {
-			found.Where = fmt.Sprintf("%s:%d", r.name, number)
-		}
-		line = nil
-		return found, nil
+		return Document{Where: fmt.Sprintf("%s:%d", r.name, in.number), Body: line}, nil
 	}
 }
 
@@ -93,7 +85,7 @@ func (r *Documents) documents(in io.Reader) func() (Document, error) {
 			return Document{}, r.syntax(r.name, decoder, err)
 		}
 		where := r.name
-		if n > 0 || decoder.More() {
+		if n > 0 {
 			where = fmt.Sprintf("%s[%d]", r.name, n)
 		}
 		n++

@@ -82,6 +82,10 @@ func (j *Job) Relaunch(now time.Time) {
 	a.Internal = AttemptInternal{LaunchedAt: At(now), CalledAt: At(now), Calls: 1}
 	j.NextAttemptAt = Time{}
 	j.StatusReason = fmt.Sprintf("Launching attempt %d on %s.", a.Number, a.CapacityProvider)
+	if n := len(j.Attempts); n > 1 && a.Launches == 1 {
+		before := &j.Attempts[n-2]
+		j.StatusReason = fmt.Sprintf("Attempt %d ended as %s; launching attempt %d on %s.", before.Number, before.Cause, a.Number, a.CapacityProvider)
+	}
 }
 
 // CallAgain records that RunTask is about to be repeated for the current launch, with the same token. A call that is stored

@@ -58,6 +58,8 @@ func followOwnFailure(j *jobs.Job, exit jobs.Exit, at Moment) {
 	switch retry := j.Request.RetryStrategy; {
 	case retry.Evaluate(exit) == jobs.ActionExit:
 		j.End(jobs.StatusFailed, a.Cause, what+"; it is not to be retried.", at.Now)
+	case retry.Attempts == 1:
+		j.End(jobs.StatusFailed, a.Cause, what+"; retryStrategy allows one attempt.", at.Now)
 	case failures >= retry.Attempts:
 		j.End(jobs.StatusFailed, a.Cause, fmt.Sprintf("%s; all %d attempts are used up.", what, retry.Attempts), at.Now)
 	default:

@@ -1,4 +1,4 @@
-package main
+package intake_test
 
 import (
 	"errors"
@@ -37,13 +37,13 @@ func TestRequests(t *testing.T) {
 		want []string
 		err  string
 	}{
-		"one request on one line":               {`{"a":1}`, []string{`f {"a":1}`}, ""},
-		"one request with a line end":           {"{\"a\":1}\n", []string{`f {"a":1}`}, ""},
+		"one request on one line":               {`{"a":1}`, []string{`f:1 {"a":1}`}, ""},
+		"one request with a line end":           {"{\"a\":1}\n", []string{`f:1 {"a":1}`}, ""},
 		"one request over several lines":        {"\n {\n\"a\":1\n}\n", []string{"f {\n\"a\":1\n}"}, ""},
 		"one a line, numbered as an editor":     {"\n{\"a\":1}\n\n{\"a\":2}\r\n", []string{`f:2 {"a":1}`, `f:4 {"a":2}`}, ""},
 		"a bad line does not spoil the next":    {"{\"a\":1}\n{\"a\n{\"a\":3}", []string{`f:1 {"a":1}`, `f:2 {"a`, `f:3 {"a":3}`}, ""},
-		"several documents of any layout":       {"{\n}{}\n{\n}", []string{"f[0] {\n}", "f[1] {}", "f[2] {\n}"}, ""},
-		"several documents on the first line":   {`{"a":1} {"a":2}`, []string{`f[0] {"a":1}`, `f[1] {"a":2}`}, ""},
+		"several documents of any layout":       {"{\n}{}\n{\n}", []string{"f {\n}", "f[1] {}", "f[2] {\n}"}, ""},
+		"several documents on the first line":   {`{"a":1} {"a":2}`, []string{`f {"a":1}`, `f[1] {"a":2}`}, ""},
 		"an array":                              {"[{\"a\":1},\n {\"a\":2}]\n", []string{`f[0] {"a":1}`, `f[1] {"a":2}`}, ""},
 		"an array of one":                       {`[{"a":1}]`, []string{`f[0] {"a":1}`}, ""},
 		"an empty array":                        {`[ ]`, nil, ""},
@@ -54,7 +54,7 @@ func TestRequests(t *testing.T) {
 		"an array with a bad element":           {`[{"a":1},{"a":}]`, []string{`f[0] {"a":1}`}, "f[1]: is not valid JSON near byte 9 of the file"},
 		"an array with more after it":           {`[] {}`, nil, "f: has more after the array"},
 		"a document that breaks off":            {"{\n", nil, "f: is not complete JSON: the file ends in the middle of it"},
-		"a long line first":                     {long + "\n{}", []string{"f[0] " + long, "f[1] {}"}, ""},
+		"a long line first":                     {long + "\n{}", []string{"f " + long, "f[1] {}"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
