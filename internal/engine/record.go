@@ -135,8 +135,11 @@ func (e *Engine) due(j *jobs.Job, now time.Time) bool {
 	return !j.Internal.DueAt.IsZero() && !j.Internal.DueAt.After(now)
 }
 
-// logMove writes the one line of a decision.
+// logMove writes the one line of a decision. A save that only moves the due time on decides nothing.
 func (e *Engine) logMove(before, next *jobs.Job) {
+	if before.Status == next.Status && before.StatusReason == next.StatusReason && len(before.Attempts) == len(next.Attempts) {
+		return
+	}
 	args := []any{
 		slog.String("job_id", next.JobID), slog.String("from", string(before.Status)), slog.String("to", string(next.Status)),
 		slog.String("reason", next.StatusReason),

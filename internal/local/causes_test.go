@@ -106,7 +106,7 @@ func TestEveryCauseThroughTheWholePath(t *testing.T) {
 			"no-capacity,no-capacity-on-demand", startSoon, []string{exits0}, nil, "FAILED NO_CAPACITY: 1 FARGATE_SPOT NO_CAPACITY, 2 FARGATE NO_CAPACITY",
 		},
 		"QUOTA until startWithinSeconds is over": {
-			"quota:0", startSoon, []string{exits0}, nil, "FAILED QUOTA: 1 FARGATE_SPOT QUOTA",
+			"quota:1", startSoon, []string{exits0}, nil, "FAILED QUOTA: 1 FARGATE_SPOT QUOTA",
 		},
 		"SUBNET_FULL is waited for": {
 			"", "", []string{"start: Unexpected EC2 error while attempting to Create Network Interface: InsufficientFreeAddressesInSubnet", exits0}, nil,
@@ -138,7 +138,7 @@ func TestEveryCauseThroughTheWholePath(t *testing.T) {
 			"", "", []string{runsOn}, cancelRunning, "CANCELLED CANCELLED: 1 FARGATE_SPOT CANCELLED 143",
 		},
 		"CANCELLED while it waits": {
-			"quota:0", "", []string{exits0}, cancelWaiting, "CANCELLED CANCELLED: 1 FARGATE_SPOT CANCELLED",
+			"quota:1", "", []string{exits0}, cancelWaiting, "CANCELLED CANCELLED: 1 FARGATE_SPOT CANCELLED",
 		},
 		"a lost answer is the same launch again": {
 			"lost-answer:1", "", []string{exits0}, nil, "SUCCEEDED SUCCEEDED: 1 FARGATE_SPOT SUCCEEDED 0",
@@ -156,6 +156,9 @@ func TestEveryCauseThroughTheWholePath(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := up(t, scripted, func(o *Options) { o.Inject = c.inject })
+			if c.inject == "quota:1" { // somebody else has the room
+				submit(t, s, fmt.Sprintf(`{"jobName":"other","taskDefinition":"sh","containerOverrides":{"command":[%q]}}`, runsOn))
+			}
 			words := make([]string, len(c.commands))
 			for i, command := range c.commands {
 				words[i] = strconv.Quote(command)

@@ -24,6 +24,7 @@ const upEnvironment = "SPOTBATCH_TEST_UP"
 func upAsProcess(dir string) int {
 	s, err := Open(context.Background(), processOptions(dir))
 	if err == nil {
+		s.Engine.Roll = lowRoll
 		err = s.Up(context.Background(), func(Status) { fmt.Println("ready") })
 	}
 	fmt.Fprintln(os.Stderr, err)

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -25,6 +26,10 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(submitEnvironment); dir != "" {
 		os.Exit(submitAsProcess(dir))
 	}
+	// These tests wait more than they compute.
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 
@@ -37,6 +42,9 @@ type testSystem struct {
 	*System
 	clock struct{ ahead atomic.Int64 }
 }
+
+// lowRoll is the roll of dice that keep backoffs short.
+func lowRoll() float64 { return 0.01 }
 
 // up opens a data directory of its own and has it execute.
 func up(t *testing.T, change ...func(*Options)) *testSystem {
@@ -59,7 +67,7 @@ func up(t *testing.T, change ...func(*Options)) *testSystem {
 	}
 	s := &testSystem{System: system}
 	s.Engine.Now = func() time.Time { return time.Now().Add(time.Duration(s.clock.ahead.Load())) }
-	s.Engine.Roll = func() float64 { return 0.01 }
+	s.Engine.Roll = lowRoll
 	ctx, cancel := context.WithCancel(t.Context())
 	done, ready := make(chan error, 1), make(chan struct{})
 	go func() { done <- s.Up(ctx, func(Status) { close(ready) }) }()

@@ -120,11 +120,11 @@ var (
 		"PRAGMA wal_autocheckpoint = 4000",
 		// A log that had to grow, because a reader held on to it, is cut back to this at the next checkpoint.
 		"PRAGMA journal_size_limit = 67108864",
-		"PRAGMA cache_size = -32000",
+		"PRAGMA cache_size = -8000",
 	}
 	readerPragmas = []string{
 		"PRAGMA query_only = ON",
-		"PRAGMA cache_size = -8000",
+		"PRAGMA cache_size = -2000",
 	}
 )
 
