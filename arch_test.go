@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"pkg/spot":          {"pkg/jobs"},
 	"pkg/spot/ecs":      {"pkg/jobs", "pkg/spot", sdk + "aws", sdk + "service/ecs", smithy},
 	"internal/engine":   {"pkg/jobs", "pkg/spot"},
+	"internal/price":    {"pkg/jobs"},
 }
 
 // mayBeImported lists who may import a package; what is not under one of these may not. No one at all: nil.

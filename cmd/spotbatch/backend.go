@@ -65,7 +65,7 @@ func (c *cli) with(ctx context.Context, verb func(machine) error) error {
 // noteIdle says that nothing will happen to live jobs as things stand.
 func (c *cli) noteIdle(b machine) {
 	if !b.Running() {
-		c.say("Nothing executes jobs of %s now: start 'spotbatch local up'.", c.data)
+		c.say("Nothing executes jobs of %s now: start '%s'.", c.data, c.command("local up"))
 	}
 }
 

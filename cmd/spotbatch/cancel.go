@@ -37,6 +37,7 @@ func (c *cli) cancel(ctx context.Context, b machine, ids []string, reason string
 		p.several()
 	}
 	live := false
+	c.ids.see(ids...)
 	err := eachJob(ids, func(id string) error {
 		before, err := b.Get(ctx, id)
 		if err != nil {
@@ -50,7 +51,7 @@ func (c *cli) cancel(ctx context.Context, b machine, ids []string, reason string
 		if out.form == formJSON || out.quiet {
 			return p.add(j)
 		}
-		_, err = fmt.Fprintf(c.stdout, "%s  %s\n", id, cancelled(before, j))
+		_, err = fmt.Fprintf(c.stdout, "%s  %s\n", c.ids.pad(id), cancelled(before, j))
 		return err
 	})
 	if closed := p.close(); err == nil {
@@ -72,14 +73,14 @@ func cancelled(before, after *jobs.Job) string {
 	case after.Ended():
 		return "ended meanwhile, " + string(after.Status) + "; nothing was done."
 	case !before.CancelRequestedAt.IsZero():
-		return "was being cancelled already; its task was told to stop once more."
+		return "was being cancelled; its task was told to stop once more."
 	}
 	switch a := after.Live(); {
 	case a == nil || a.TaskARN == "":
-		return "will be CANCELLED once it is certain that its launch made no task."
+		return "will be CANCELLED once it is sure that it has no task."
 	case a.Status == jobs.AttemptStarting:
-		return fmt.Sprintf("is being cancelled: the task of attempt %d was told to stop before it ran.", a.Number)
+		return fmt.Sprintf("is being cancelled: attempt %d was told to stop before it ran.", a.Number)
 	default:
-		return fmt.Sprintf("is being cancelled: the task of attempt %d was told to stop, and the job is CANCELLED once it has.", a.Number)
+		return fmt.Sprintf("is being cancelled: attempt %d was told to stop.", a.Number)
 	}
 }

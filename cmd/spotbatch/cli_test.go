@@ -302,14 +302,65 @@ func TestRunThatIsInterruptedSaysThatTheJobsGoOn(t *testing.T) {
 	})
 }
 
-func TestLocalUpEndsWellWhenItIsInterrupted(t *testing.T) {
+func TestWaitThatIsInterruptedSaysThatTheJobsGoOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newShell(newFake())
+		m := newFake()
+		m.put(newJob("a"))
+		s := newShell(m)
 		ctx, stop := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, stop)
-		golden(t, "local-up", s.run(ctx, "", "local", "up").String())
+		got := s.run(ctx, "", "wait", "a")
+		if got.code != exitCancelled || !strings.Contains(got.stderr, "The jobs go on; 'spotbatch wait JOB' takes them up again.") {
+			t.Errorf("got %v", got)
+		}
 	})
+}
+
+func TestLocalUpSaysWhatItIsAndWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		found local.Status
+		args  []string
+		left  bool
+	}{
+		"nothing special": {local.Status{Executor: "processes", TaskDefinitions: []string{"work:1"}}, nil, false},
+		"everything": {
+			local.Status{Executor: "docker 28.2.2", TaskDefinitions: []string{"a:1", "b:2", "c:1", "d:1", "e:7", "f:1"}, Running: 3, Waiting: 1},
+			[]string{
+				"--executor", "docker", "--data", "my jobs", "--local", "--max-tasks", "4", "--queue", "inbox", "--schedules", "schedules.json",
+				"--inject", "no-capacity:2,throttle:5",
+			},
+			true,
+		},
+		"earlier task definitions": {local.Status{Executor: "processes", Running: 1}, []string{"--queue", "-"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m := newFake()
+				m.up = func(ctx context.Context, ready func(local.Status)) error {
+					ready(c.found)
+					<-ctx.Done()
+					return nil
+				}
+				if c.left {
+					m.put(newJob("a"), newJob("b"), newJob("c"))
+					m.move("a", func(j *jobs.Job) {
+						begin(j, jobs.FargateSpot, epoch)
+						j.TaskRunning(epoch)
+					})
+				}
+				s := newShell(m)
+				s.cli.getenv = func(string) string { return "" }
+				ctx, stop := context.WithCancel(t.Context())
+				time.AfterFunc(time.Second, stop)
+				got := s.run(ctx, "", append([]string{"local", "up"}, c.args...)...).String()
+				golden(t, "local-up-"+strings.ReplaceAll(name, " ", "-"), got)
+				checkWidth(t, strings.Split(got, "\n"), display{width: 80})
+			})
+		})
+	}
 }
 
 func TestLocalRunFinishesWhatIsLeft(t *testing.T) {

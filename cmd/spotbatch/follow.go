@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spotbatch/spotbatch/internal/price"
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 )
 
@@ -240,7 +241,7 @@ func (f *follower) read(ctx context.Context, i int) (ended bool, err error) {
 func (f *follower) see(ctx context.Context, j *jobs.Job) {
 	f.seeing.Lock()
 	defer f.seeing.Unlock()
-	var cost bill
+	var cost price.Bill
 	if j.Ended() {
 		cost = billOf(ctx, f.b, j)
 	}

@@ -41,15 +41,14 @@ func (h *journal) Handle(_ context.Context, r slog.Record) error {
 		add(a)
 	}
 	r.Attrs(add)
-	clock := h.c.clock(r.Time)
 	if job, to := values["job_id"], values["to"]; r.Level == slog.LevelInfo && job != "" && to != "" {
-		h.c.say("%s  %s  %-9s  %s", clock, job, to, values["reason"])
+		h.c.sayNews(newsLine{r.Time, job, to, values["reason"]})
 		return nil
 	}
 	level := ""
 	if r.Level > slog.LevelInfo {
 		level = r.Level.String() + "  "
 	}
-	h.c.say("%s", strings.TrimSpace(fmt.Sprintf("%s  %s%s %s", clock, level, plain(r.Message), strings.Join(rest, " "))))
+	h.c.sayTimed(strings.TrimSpace(fmt.Sprintf("%s  %s%s %s", h.c.clock(r.Time), level, plain(r.Message), strings.Join(rest, " "))))
 	return nil
 }

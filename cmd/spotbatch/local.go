@@ -62,6 +62,14 @@ func (e *executing) check() error {
 	return nil
 }
 
+// again is what to type to carry on after a verb that executed.
+func (c *cli) again(verb string, options local.Options) string {
+	if options.Executor != "auto" { // a task is taken over by the executor that it runs on
+		verb += " --executor " + options.Executor
+	}
+	return c.command(verb)
+}
+
 // options are what internal/local makes of the flags.
 func (e *executing) options(c *cli, least slog.Level) local.Options {
 	return local.Options{

@@ -19,11 +19,12 @@ func (c *cli) localInterruptCommand() *cobra.Command {
 			c.onLocal = true
 			return c.with(ctx, func(m machine) error {
 				c.noteIdle(m)
+				c.ids.see(args...)
 				return eachJob(args, func(id string) error {
 					if err := m.Interrupt(ctx, id); err != nil {
 						return err
 					}
-					_, err := fmt.Fprintf(c.stdout, "%s  Spot will take its task away.\n", id)
+					_, err := fmt.Fprintf(c.stdout, "%s  Spot will take its task away.\n", c.ids.pad(id))
 					return err
 				})
 			})

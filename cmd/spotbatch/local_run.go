@@ -47,6 +47,7 @@ var errDown = errors.New("the engine has ended")
 
 // localRun executes jobs for as long as work takes.
 func (c *cli) localRun(ctx context.Context, options local.Options, work func(context.Context, backend) error) error {
+	c.onLocal = true
 	m, err := c.open(ctx, options, true)
 	if err != nil {
 		return err
@@ -77,7 +78,7 @@ func (c *cli) localRun(ctx context.Context, options local.Options, work func(con
 		err = ended
 	}
 	if ctx.Err() != nil {
-		c.say("\nEnded. 'spotbatch local run%s' finishes what is left.", c.dataFlag())
+		c.say("\nEnded. '%s' finishes what is left.", c.again("local run", options))
 	}
 	return errors.Join(err, m.Close())
 }

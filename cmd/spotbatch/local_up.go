@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/spotbatch/spotbatch/internal/local"
+	"github.com/spotbatch/spotbatch/pkg/jobs"
 )
 
 func (c *cli) localUpCommand() *cobra.Command {
@@ -46,42 +48,105 @@ func (c *cli) localUpCommand() *cobra.Command {
 }
 
 func (c *cli) up(ctx context.Context, options local.Options) error {
+	c.onLocal = true
 	m, err := c.open(ctx, options, true)
 	if err != nil {
 		return err
 	}
-	err = m.Up(ctx, func(s local.Status) {
-		c.say("%s", c.upLine(s))
-		c.say("Submit with 'spotbatch submit --local%s -f FILE'; Ctrl-C ends this, and tasks run on.", c.dataFlag())
-	})
+	err = m.Up(ctx, func(s local.Status) { c.say("%s", strings.Join(c.upLines(s, options), "\n")) })
 	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
-		c.say("\nEnded. 'spotbatch local up%s' carries on.", c.dataFlag())
+		c.say("\n%s", strings.Join(c.downLines(context.WithoutCancel(ctx), m, options), "\n"))
 		err = nil
 	}
 	return errors.Join(err, m.Close())
 }
 
-// upLine tells what an engine found when it came up.
-func (c *cli) upLine(s local.Status) string {
-	parts := []string{"Up on " + c.data + " with " + s.Executor}
-	if n := len(s.TaskDefinitions); n > 0 && n <= 5 {
-		parts = append(parts, "task definitions "+strings.Join(s.TaskDefinitions, ", "))
-	} else if n > 5 {
-		parts = append(parts, count(n, "task definition"))
+// upLines tell what came up, what it found, and what to do next.
+func (c *cli) upLines(s local.Status, options local.Options) []string {
+	lines := []string{"Up: jobs are executed on this machine."}
+	row := func(label, value string) {
+		lines = append(lines, "  "+pad(label, labelWidth, false)+value)
 	}
-	if s.Running > 0 {
-		parts = append(parts, count(s.Running, "task")+" found running")
+	row("data directory", plain(c.data))
+	atMost := "as many at once as there are CPUs"
+	if options.MaxTasks > 0 {
+		atMost = fmt.Sprintf("at most %d at once", options.MaxTasks)
 	}
-	if s.Waiting > 0 {
-		parts = append(parts, count(s.Waiting, "task")+" found waiting")
+	row("executor", s.Executor+", "+atMost)
+	example := "NAME"
+	switch n := len(s.TaskDefinitions); {
+	case n == 0:
+		row("task definitions", "those of earlier runs; --task-definitions brings new ones")
+	case n <= 5:
+		row("task definitions", strings.Join(s.TaskDefinitions, ", "))
+	default:
+		row("task definitions", fmt.Sprintf("%s and %d more", strings.Join(s.TaskDefinitions[:3], ", "), n-3))
 	}
-	return strings.Join(parts, "; ") + "."
+	if len(s.TaskDefinitions) > 0 {
+		example, _, _ = strings.Cut(s.TaskDefinitions[0], ":")
+	}
+	row("taken over", takenOver(s))
+	if options.QueueFolder != "" {
+		row("queue", "job requests from the files put into "+options.QueueFolder)
+	}
+	if options.QueueReader != nil {
+		row("queue", "job requests from standard input")
+	}
+	if options.Schedules != "" {
+		row("schedules", options.Schedules)
+	}
+	if options.Inject != "" {
+		row("faults", options.Inject)
+	}
+	return append(lines,
+		"Submit jobs from another terminal; a FILE holds at least",
+		`  {"jobName": "first", "taskDefinition": "`+example+`"}`,
+		"  "+c.command("submit")+" -f FILE",
+		"Ctrl-C ends this; tasks run on.")
 }
 
-// dataFlag is the flag that leads to the same data directory, where it is not the default.
-func (c *cli) dataFlag() string {
-	if c.data == defaultData {
-		return ""
+// takenOver tells what an engine before this one had left.
+func takenOver(s local.Status) string {
+	switch {
+	case s.Running == 0 && s.Waiting == 0:
+		return "nothing, no task was left"
+	case s.Waiting == 0:
+		return count(s.Running, "task") + " running"
+	case s.Running == 0:
+		return count(s.Waiting, "task") + " waiting"
 	}
-	return " --data " + c.data
+	return fmt.Sprintf("%s running, %d waiting", count(s.Running, "task"), s.Waiting)
+}
+
+// downLines tell what is left, and how it is carried on.
+func (c *cli) downLines(ctx context.Context, m machine, options local.Options) []string {
+	again := "  " + c.again("local up", options)
+	live := map[jobs.Status]int{}
+	for _, status := range jobs.Statuses() {
+		if status.Ended() {
+			continue
+		}
+		_, err := listJobs(ctx, m, jobs.Query{Status: status}, 0, func(page []*jobs.Job) error {
+			live[status] += len(page)
+			return nil
+		})
+		if err != nil {
+			return []string{"Ended; tasks run on. To carry on:", again}
+		}
+	}
+	var parts []string
+	if n := live[jobs.StatusRunning]; n == 1 {
+		parts = append(parts, "1 job runs on")
+	} else if n > 1 {
+		parts = append(parts, fmt.Sprintf("%d jobs run on", n))
+	}
+	if n := live[jobs.StatusRunnable] + live[jobs.StatusStarting]; n == 1 {
+		parts = append(parts, "1 job waits")
+	} else if n > 1 {
+		parts = append(parts, fmt.Sprintf("%d jobs wait", n))
+	}
+	if len(parts) == 0 {
+		return []string{"Ended; no job is left."}
+	}
+	return []string{"Ended; " + strings.Join(parts, " and ") + ". To carry on:", again}
 }

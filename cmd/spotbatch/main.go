@@ -24,5 +24,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
-	os.Exit(newCLI(os.Stdin, os.Stdout, os.Stderr).execute(ctx, os.Args[1:]))
+	c := newCLI(os.Stdin, os.Stdout, os.Stderr)
+	c.program = quoted(os.Args[:1])
+	os.Exit(c.execute(ctx, os.Args[1:]))
 }

@@ -3,102 +3,66 @@ package main
 import (
 	"context"
 	"fmt"
-	"time"
+	"math"
+	"strings"
 
+	"github.com/spotbatch/spotbatch/internal/price"
 	"github.com/spotbatch/spotbatch/pkg/jobs"
-	"github.com/spotbatch/spotbatch/pkg/spot"
 )
 
-// What Fargate costs in us-east-1 for Linux on x86, in dollars an hour, and how much cheaper Spot is at best: a task is
-// billed by the second, for a minute at least.
-// https://aws.amazon.com/fargate/pricing/
-const (
-	vcpuHour      = 0.04048
-	gigabyteHour  = 0.004445
-	spotDiscount  = 0.70
-	billedAtLeast = time.Minute
-)
-
-// bill is what tasks cost on AWS, in dollars, about.
-type bill struct {
-	paid float64 // as they ran
-	// onDemand is what the same work costs without Spot: the attempts that Spot took away had not been needed.
-	onDemand float64
-	ran      bool // there was something to bill, and its size was known
-}
-
-func (b *bill) add(other bill) {
-	b.paid += other.paid
-	b.onDemand += other.onDemand
-	b.ran = b.ran || other.ran
-}
-
-// String tells the bill in a sentence.
-func (b bill) String() string {
-	switch saved := 1 - b.paid/b.onDemand; {
-	case !b.ran:
+// billText tells a bill in a sentence or two, which fit on two lines of 80 columns; "" where there is nothing to bill.
+func billText(b price.Bill) string {
+	if b.Paid == 0 {
 		return ""
-	case b.onDemand == 0:
-		return fmt.Sprintf("On AWS this would have cost about %s.", dollars(b.paid))
-	case saved < 0:
-		return fmt.Sprintf("On AWS this would have cost about %s, more than the %s of on-demand capacity alone: Spot took too much away.",
-			dollars(b.paid), dollars(b.onDemand))
-	case saved < 0.005:
-		return fmt.Sprintf("On AWS this would have cost about %s, all of it on-demand.", dollars(b.paid))
-	default:
-		return fmt.Sprintf("On AWS this would have cost about %s; on-demand alone about %s, so Spot would have saved about %.0f %%.",
-			dollars(b.paid), dollars(b.onDemand), 100*saved)
 	}
+	kept, lost := comparison(b.Paid, b.Kept), comparison(b.Paid, b.Lost)
+	text := "On AWS (us-east-1) about " + dollars(b.Paid)
+	switch {
+	case b.Spot == 0:
+		return text + ", all of it on-demand."
+	case dollars(b.Kept) == dollars(b.Lost) && kept == lost:
+		return fmt.Sprintf("%s; on-demand alone %s (Spot %s).", text, dollars(b.Lost), lost)
+	default: // what the jobs do with an interruption is not known here
+		if verb, _, _ := strings.Cut(kept, " "); strings.HasPrefix(lost, verb) {
+			lost = strings.TrimPrefix(lost, verb+" ")
+		}
+		return fmt.Sprintf("%s; on-demand alone %s if interrupted attempts kept their work (Spot %s), %s if not (%s).",
+			text, dollars(b.Kept), kept, dollars(b.Lost), lost)
+	}
+}
+
+// comparison tells what Spot does to the price of on-demand capacity alone.
+func comparison(paid, alone float64) string {
+	switch percent := math.Round(100 * (1 - paid/alone)); {
+	case percent > 0:
+		return fmt.Sprintf("saves %.0f %%", percent)
+	case percent < 0:
+		return fmt.Sprintf("costs %.0f %% more", -percent)
+	}
+	return "saves nothing"
 }
 
 // dollars writes an amount with as many digits as say something.
 func dollars(amount float64) string {
 	switch {
+	case amount >= 999.5:
+		return fmt.Sprintf("$%.0f", amount)
 	case amount >= 0.995:
 		return fmt.Sprintf("$%.2f", amount)
-	case amount >= 0.00005:
-		return fmt.Sprintf("$%.4f", amount)
-	case amount > 0:
-		return "$0.0001"
+	case amount > 0: // two digits that are not leading zeros
+		return fmt.Sprintf("$%.*f", 1-int(math.Floor(math.Log10(amount))), amount)
 	}
 	return "$0"
 }
 
-// taskPrice is the price of one task on on-demand capacity.
-func taskPrice(size spot.Size, ran time.Duration) float64 {
-	hours := max(ran, billedAtLeast).Hours()
-	return hours * (float64(size.CPU)/1024*vcpuHour + float64(size.MemoryMiB)/1024*gigabyteHour)
-}
-
-// attemptsBill adds up the attempts of a job that ran.
-func attemptsBill(j *jobs.Job, size spot.Size) bill {
-	var b bill
-	for i := range j.Attempts {
-		a := &j.Attempts[i]
-		if !a.Ran() || a.StoppedAt.IsZero() {
-			continue
-		}
-		price := taskPrice(size, ranFor(a, a.StoppedAt.Time))
-		b.ran = true
-		if a.Cause != jobs.CauseSpotInterruption {
-			b.onDemand += price
-		}
-		if a.CapacityProvider == jobs.FargateSpot {
-			price *= 1 - spotDiscount
-		}
-		b.paid += price
-	}
-	return b
-}
-
 // billOf bills an ended job; a size that cannot be had leaves it out.
-func billOf(ctx context.Context, b backend, j *jobs.Job) bill {
+func billOf(ctx context.Context, b backend, j *jobs.Job) price.Bill {
 	if j.Request == nil || j.StartedAt.IsZero() {
-		return bill{}
+		return price.Bill{}
 	}
 	size, err := b.Size(ctx, j)
 	if err != nil {
-		return bill{}
+		return price.Bill{}
 	}
-	return attemptsBill(j, size)
+	return price.UsageOf(j.Attempts).At(price.Hour(size.CPU, size.MemoryMiB))
 }

@@ -1,37 +1,15 @@
 package main
 
 import (
-	"math"
 	"testing"
-	"time"
 
+	"github.com/spotbatch/spotbatch/internal/price"
 	"github.com/spotbatch/spotbatch/pkg/jobs"
-	"github.com/spotbatch/spotbatch/pkg/spot"
 )
 
-func TestTaskPrice(t *testing.T) {
+func TestBillText(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		size spot.Size
-		ran  time.Duration
-		want float64
-	}{
-		"one vCPU and two GB for an hour":   {spot.Size{CPU: 1024, MemoryMiB: 2048}, time.Hour, 0.04048 + 2*0.004445},
-		"a quarter and half a GB for a day": {spot.Size{CPU: 256, MemoryMiB: 512}, 24 * time.Hour, 24 * (0.01012 + 0.0022225)},
-		"a minute is the least":             {spot.Size{CPU: 1024, MemoryMiB: 2048}, time.Second, (0.04048 + 2*0.004445) / 60},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			if got := taskPrice(c.size, c.ran); math.Abs(got-c.want) > 1e-12 {
-				t.Errorf("got %v, want %v", got, c.want)
-			}
-		})
-	}
-}
-
-func TestBill(t *testing.T) {
-	t.Parallel()
-	size := spot.Size{CPU: 16384, MemoryMiB: 32768}
+	hour := price.Hour(16384, 32768)
 	succeeded := jobs.AttemptEnd{Cause: jobs.CauseSucceeded, ExitCode: exitCode(0)}
 	taken := jobs.AttemptEnd{Cause: jobs.CauseSpotInterruption, ExitCode: exitCode(143)}
 	for name, c := range map[string]struct {
@@ -41,34 +19,76 @@ func TestBill(t *testing.T) {
 		"nothing ran": {func(*jobs.Job) {}, ""},
 		"Spot throughout": {
 			func(j *jobs.Job) { ran(j, jobs.FargateSpot, 0, 36000, succeeded) },
-			"On AWS this would have cost about $2.37; on-demand alone about $7.90, so Spot would have saved about 70 %.",
+			"On AWS (us-east-1) about $2.37; on-demand alone $7.90 (Spot saves 70 %).",
 		},
 		"on-demand throughout": {
 			func(j *jobs.Job) { ran(j, jobs.FargateOnDemand, 0, 36000, succeeded) },
-			"On AWS this would have cost about $7.90, all of it on-demand.",
+			"On AWS (us-east-1) about $7.90, all of it on-demand.",
 		},
-		"an interruption early on costs little": {
+		"an interruption early on": {
 			func(j *jobs.Job) {
 				ran(j, jobs.FargateSpot, 0, 3600, taken)
 				ran(j, jobs.FargateSpot, 3700, 36000, succeeded)
 			},
-			"On AWS this would have cost about $2.61; on-demand alone about $7.90, so Spot would have saved about 67 %.",
+			"On AWS (us-east-1) about $2.61; on-demand alone $8.69 if interrupted attempts kept their work (Spot saves 70 %), $7.90 if not (67 %).",
 		},
-		"an interruption at the end costs more than Spot saves": {
+		"an interruption at the end costs more than Spot saves, unless the work was kept": {
 			func(j *jobs.Job) {
 				ran(j, jobs.FargateSpot, 0, 35000, taken)
 				ran(j, jobs.FargateOnDemand, 36000, 36000, succeeded)
 			},
-			"On AWS this would have cost about $10.20, more than the $7.90 of on-demand capacity alone: Spot took too much away.",
+			"On AWS (us-east-1) about $10.20; on-demand alone $15.58 if interrupted attempts kept their work (Spot saves 35 %), $7.90 if not (costs 29 % more).",
+		},
+		"an interruption of a small sum": {
+			func(j *jobs.Job) {
+				ran(j, jobs.FargateSpot, 0, 2, taken)
+				ran(j, jobs.FargateOnDemand, 100, 61, succeeded)
+			},
+			"On AWS (us-east-1) about $0.017; on-demand alone $0.014 if interrupted attempts kept their work (Spot costs 25 % more), $0.013 if not (30 % more).",
+		},
+		"attempts that a minute is the least for cost more than one": {
+			func(j *jobs.Job) {
+				ran(j, jobs.FargateSpot, 0, 5, taken)
+				ran(j, jobs.FargateOnDemand, 100, 5, succeeded)
+			},
+			"On AWS (us-east-1) about $0.017; on-demand alone $0.013 (Spot costs 30 % more).",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			j := newJob("j")
 			c.make(j)
-			if got := attemptsBill(j, size).String(); got != c.want {
+			got := billText(price.UsageOf(j.Attempts).At(hour))
+			if got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
+			checkTwoLines(t, got)
 		})
+	}
+}
+
+// checkTwoLines fails for a text that takes more than two lines of 80 columns.
+func checkTwoLines(t *testing.T, text string) {
+	t.Helper()
+	if lines := wrap(text, 80-1); len(lines) > 2 {
+		t.Errorf("%d lines: %q", len(lines), lines)
+	}
+}
+
+func TestTheLongestBillFitsTwoLines(t *testing.T) {
+	t.Parallel()
+	checkTwoLines(t, billText(price.Bill{Paid: 987.65, Spot: 100, Kept: 1234, Lost: 876.54}))
+	checkTwoLines(t, billText(price.Bill{Paid: 0.00027, Spot: 0.00006, Kept: 0.00099, Lost: 0.00021}))
+	checkTwoLines(t, billText(price.Bill{Paid: 123456, Spot: 1000, Kept: 123458, Lost: 98765}))
+}
+
+func TestDollars(t *testing.T) {
+	t.Parallel()
+	for amount, want := range map[float64]string{
+		0: "$0", 0.000034: "$0.000034", 0.00996: "$0.0100", 0.5: "$0.50", 0.994: "$0.99", 0.996: "$1.00", 12.345: "$12.35", 1234.5: "$1234",
+	} {
+		if got := dollars(amount); got != want {
+			t.Errorf("%v: got %s, want %s", amount, got, want)
+		}
 	}
 }

@@ -25,9 +25,9 @@ type progress struct {
 
 	mu     sync.Mutex // guards the four below; held together with no other lock
 	single bool       // of one job the lines are shown on a terminal too, between those of its log
-	latest []string
-	held   []string // lines that are printed only if no more than a few jobs come
-	last   []string // how the single job ended, for after its log
+	latest []newsLine
+	held   []newsLine // lines that are printed only if no more than a few jobs come
+	last   []newsLine // how the single job ended, for after its log
 
 	pulsed time.Time // the last summary; guarded by the follower's lock
 }
@@ -47,7 +47,7 @@ func (p *progress) alone() {
 	p.latest = nil
 	p.mu.Unlock()
 	p.screen.setView(nil)
-	p.print(latest)
+	p.c.sayNews(latest...)
 }
 
 // view reports whether there is a view.
@@ -59,11 +59,10 @@ func (p *progress) view() bool {
 
 // tell takes in what is new of a job.
 func (p *progress) tell(j *jobs.Job, news []string) {
-	clock := p.c.clock(p.c.now())
-	view := p.view()
+	now, view := p.c.now(), p.view()
 	p.mu.Lock()
 	for _, sentence := range news {
-		line := fmt.Sprintf("%s  %s  %-9s  %s", clock, j.JobID, j.Status, sentence)
+		line := newsLine{now, j.JobID, string(j.Status), sentence}
 		if p.single && j.Ended() {
 			p.last = append(p.last, line)
 			continue
@@ -97,17 +96,8 @@ func (p *progress) release() {
 	p.held = nil
 	p.mu.Unlock()
 	if !many {
-		p.print(held)
+		p.c.sayNews(held...)
 	}
-}
-
-// print prints lines, cut where the terminal ends.
-func (p *progress) print(lines []string) {
-	width := p.c.displayOf(p.c.stderr).width
-	for i := range lines {
-		lines[i] = cut(lines[i], width)
-	}
-	p.screen.print(lines...)
 }
 
 // show repaints the view, or prints a summary where it is time for one.
@@ -118,7 +108,7 @@ func (p *progress) show() {
 	}
 	p.release()
 	if summary := p.due(p.c.now()); summary != "" {
-		p.print([]string{summary})
+		p.screen.print(cut(summary, p.c.displayOf(p.c.stderr).width))
 	}
 }
 
@@ -141,7 +131,7 @@ func (p *progress) end() {
 	last := p.last
 	p.last = nil
 	p.mu.Unlock()
-	p.print(last)
+	p.c.sayNews(last...)
 }
 
 // summary is the state of all jobs in one line. The follower is locked.
@@ -190,7 +180,7 @@ func (p *progress) lines(d display) []string {
 	}
 	if len(latest) > 0 {
 		lines = append(lines, "")
-		for _, line := range latest {
+		for _, line := range p.c.newsLines(latest...) {
 			lines = append(lines, d.paint(dim, cut(line, d.width)))
 		}
 	}

@@ -142,10 +142,25 @@ func TestScreenPaintsOverTheViewAndPrintsAboveIt(t *testing.T) {
 	s.cli.console.setView(func(display) []string { return []string{"one", "two", "three"} })
 	s.cli.console.print("above")
 	s.cli.console.setView(nil)
-	want := "one\ntwo\nthree\n" + "\x1b[3Aabove\x1b[K\none\x1b[K\ntwo\x1b[K\nthree\x1b[K\n" + "\x1b[3A\x1b[K\n\x1b[K\n\x1b[K\n\x1b[3A"
+	want := "one\ntwo\nthree\n" + "\r\x1b[K\x1b[3Aabove\x1b[K\none\x1b[K\ntwo\x1b[K\nthree\x1b[K\n" + "\r\x1b[K\x1b[3A\x1b[K\n\x1b[K\n\x1b[K\n\x1b[3A"
 	if diff := cmp.Diff(want, s.stderr.String()); diff != "" {
 		t.Error(diff)
 	}
+}
+
+func TestNewsLinesLineUp(t *testing.T) {
+	t.Parallel()
+	m := newFake()
+	s := newShell(m)
+	s.terminal(64, 24)
+	line := func(id, status, text string) newsLine { return newsLine{epoch, id, status, text} }
+	s.cli.sayNews(line("a", "RUNNABLE", "Alone."))
+	s.cli.sayNews(line("b", "RUNNABLE", "Beside one that is longer."), line("nightly-2026-11-21", "SUCCEEDED", "It is longer."))
+	s.cli.sayNews(line("f47ac10b-58cc-4372-a567-0e02b2c3d479", "FAILED", "Too long to make room for."))
+	s.cli.sayNews(line("a", "RUNNABLE", "Attempt 1 exited 75 on FARGATE_SPOT; 1 of 3 attempts used up, the next follows."))
+	s.cli.sayNews(line("a", "RUNNABLE", strings.Repeat("x", 60)))
+	golden(t, "news-lines", s.stderr.String())
+	checkWidth(t, strings.Split(s.stderr.String(), "\n"), display{width: 64})
 }
 
 func TestNews(t *testing.T) {

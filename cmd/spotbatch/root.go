@@ -33,16 +33,18 @@ type cli struct {
 	// pace is the shortest time between two looks at the jobs, pulse between two summaries of many jobs.
 	pace, pulse time.Duration
 
+	program string // as it was called
 	data    string
 	onLocal bool
 	started bool    // the command line was understood: what fails now is not a matter of usage
 	console *screen // standard error, for all who write to it side by side
+	ids     idColumn
 }
 
 // newCLI makes the command line of this process.
 func newCLI(stdin io.Reader, stdout, stderr io.Writer) *cli {
 	c := &cli{
-		stdin: stdin, stdout: stdout, stderr: stderr, getenv: os.Getenv, now: time.Now, zone: time.Local,
+		stdin: stdin, stdout: stdout, stderr: stderr, getenv: os.Getenv, now: time.Now, zone: time.Local, program: "spotbatch",
 		window: window, open: openLocal, pace: 100 * time.Millisecond, pulse: 10 * time.Second,
 	}
 	c.console = c.screen(stderr)
@@ -93,8 +95,7 @@ func (c *cli) root() *cobra.Command {
 		RunE:             func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	flags := root.PersistentFlags()
-	byEnvironment, _ := strconv.ParseBool(c.getenv("SPOTBATCH_LOCAL"))
-	flags.BoolVar(&c.onLocal, "local", byEnvironment, "work on this machine, with no AWS account (SPOTBATCH_LOCAL=1)")
+	flags.BoolVar(&c.onLocal, "local", c.localByEnvironment(), "work on this machine, with no AWS account (SPOTBATCH_LOCAL=1)")
 	flags.Lookup("local").DefValue = "false"
 	flags.StringVar(&c.data, "data", defaultData, "data `DIR` of the jobs on this machine")
 	root.AddCommand(
@@ -104,6 +105,24 @@ func (c *cli) root() *cobra.Command {
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", helpWidth)))
 	wrapHelp(root)
 	return root
+}
+
+// localByEnvironment reports whether --local goes without saying.
+func (c *cli) localByEnvironment() bool {
+	is, _ := strconv.ParseBool(c.getenv("SPOTBATCH_LOCAL"))
+	return is
+}
+
+// command is what to type for a verb to reach the same jobs.
+func (c *cli) command(verb string) string {
+	text := c.program + " " + verb
+	if c.onLocal && !c.localByEnvironment() && !strings.HasPrefix(verb, "local ") {
+		text += " --local"
+	}
+	if c.data != defaultData {
+		text += " --data " + quoted([]string{c.data})
+	}
+	return text
 }
 
 // helpWidth is the width of every help text.

@@ -31,9 +31,7 @@ func (c *cli) runCommand() *cobra.Command {
 			return c.with(cmd.Context(), func(b machine) error {
 				c.noteIdle(b)
 				err := c.runFile(cmd.Context(), b, file, out)
-				if errors.Is(err, context.Canceled) {
-					c.say("\nThe jobs go on; 'spotbatch wait' and 'spotbatch logs' take them up again.")
-				}
+				c.noteGoOn(err)
 				return err
 			})
 		},
@@ -41,6 +39,13 @@ func (c *cli) runCommand() *cobra.Command {
 	cmd.Flags().StringVarP(&file, "file", "f", "", "`FILE` of job requests, - for standard input")
 	out.addFlags(cmd, "print ids only, no progress and no log")
 	return cmd
+}
+
+// noteGoOn says, where the following of jobs was interrupted, that this is nothing to them.
+func (c *cli) noteGoOn(err error) {
+	if errors.Is(err, context.Canceled) {
+		c.say("\nThe jobs go on; '%s JOB' takes them up again.", c.command("wait"))
+	}
 }
 
 // runFile submits a file's requests and follows the jobs while more are still being submitted.
@@ -144,7 +149,7 @@ func (r *following) report(ctx context.Context) error {
 	}
 	lines := r.f.totals.lines(r.c.now().Sub(r.f.began))
 	if len(r.f.tracks) == 1 { // the table has told all but the price
-		lines = lines[max(len(lines)-1, 0):]
+		lines = []string{billText(r.f.totals.bill)}
 	}
 	d := r.c.displayOf(r.c.stderr)
 	for _, line := range lines {
@@ -195,7 +200,7 @@ func (r *following) table(ctx context.Context, w io.Writer) error {
 		}
 	}
 	if more := r.f.totals.jobs() - r.f.totals.byCause[jobs.CauseSucceeded] - len(ids); len(r.f.tracks) > fewJobs && more > 0 {
-		r.c.say("and %d more that did not succeed: spotbatch list --status FAILED", more)
+		r.c.say("and %d more that did not succeed: %s", more, r.c.command("list --status FAILED"))
 	}
 	return nil
 }

@@ -110,7 +110,7 @@ func (s *screen) repaint(lines []string) {
 	var b strings.Builder
 	if s.lines > 0 {
 		wipe = "\x1b[K"
-		fmt.Fprintf(&b, "\x1b[%dA", s.lines)
+		fmt.Fprintf(&b, "\r\x1b[K\x1b[%dA", s.lines) // a Ctrl-C has left ^C at the cursor
 	}
 	var view []string
 	if s.view != nil && d.live {

@@ -71,6 +71,24 @@ func wrap(text string, width int) []string {
 	return lines
 }
 
+// hang breaks a line of which the first width characters fit, and goes on below, indented; 0 = it fits.
+func hang(line string, indent, width int) []string {
+	var lines []string
+	for width > 2*indent && utf8.RuneCountInString(line) > width {
+		runes := []rune(line)
+		end := width
+		for end > 2*indent && runes[end] != ' ' {
+			end--
+		}
+		if runes[end] != ' ' { // a word that is too long
+			end = width
+		}
+		lines = append(lines, strings.TrimRight(string(runes[:end]), " "))
+		line = strings.Repeat(" ", indent) + strings.TrimLeft(string(runes[end:]), " ")
+	}
+	return append(lines, line)
+}
+
 // span writes a duration with its two largest units: 0.4s, 12s, 3m12s, 2h5m, 4d3h.
 func span(d time.Duration) string {
 	const day = 24 * time.Hour

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spotbatch/spotbatch/internal/price"
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 )
 
@@ -13,13 +14,13 @@ type totals struct {
 	byCause       map[jobs.Cause]int
 	spot, demand  int // attempts
 	interruptions int
-	bill          bill
+	bill          price.Bill
 	unsuccessful  []string // the first of them
 }
 
 func newTotals() totals { return totals{byCause: map[jobs.Cause]int{}} }
 
-func (t *totals) add(j *jobs.Job, b bill) {
+func (t *totals) add(j *jobs.Job, b price.Bill) {
 	t.byCause[j.Cause]++
 	for i := range j.Attempts {
 		a := &j.Attempts[i]
@@ -33,7 +34,7 @@ func (t *totals) add(j *jobs.Job, b bill) {
 			t.interruptions++
 		}
 	}
-	t.bill.add(b)
+	t.bill.Add(b)
 	if j.Status != jobs.StatusSucceeded && len(t.unsuccessful) < fewJobs {
 		t.unsuccessful = append(t.unsuccessful, j.JobID)
 	}
@@ -67,7 +68,7 @@ func (t *totals) lines(took time.Duration) []string {
 		}
 		lines = append(lines, text)
 	}
-	if text := t.bill.String(); text != "" {
+	if text := billText(t.bill); text != "" {
 		lines = append(lines, text)
 	}
 	return lines

@@ -34,7 +34,11 @@ func (c *cli) waitCommand() *cobra.Command {
 				ctx, cancel = context.WithTimeoutCause(ctx, timeout, errWaitOver)
 				defer cancel()
 			}
-			return c.with(ctx, func(b machine) error { return c.wait(ctx, b, args, out) })
+			return c.with(ctx, func(b machine) error {
+				err := c.wait(ctx, b, args, out)
+				c.noteGoOn(err)
+				return err
+			})
 		},
 	}
 	cmd.Flags().DurationVar(&timeout, "timeout", 0, "wait no longer than `DURATION`; then the exit code is 124 and the jobs go on")

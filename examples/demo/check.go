@@ -38,7 +38,7 @@ func ids() []string {
 }
 
 // check compares documents and logs with what was to be expected, and tells the result. found is what the second engine
-// found running.
+// took over.
 func (d *demo) check(ctx context.Context, began time.Time, found string) error {
 	var problems []error
 	var list []*jobs.Job

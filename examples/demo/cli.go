@@ -127,7 +127,7 @@ func (d *demo) untilLogged(ctx context.Context, id, text string) error {
 // machine is a running `spotbatch local up`.
 type machine struct {
 	cmd   *exec.Cmd
-	line  string        // what it said of itself once it was up
+	said  string        // what it said of itself when it was up
 	ended chan struct{} // closed once it has
 	wrote string        // all that it wrote, once it has ended
 }
@@ -155,8 +155,8 @@ func (d *demo) up(ctx context.Context, args ...string) (*machine, error) {
 		var text strings.Builder
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			fmt.Fprintln(&text, lines.Text())
-			if e.line == "" && strings.HasPrefix(lines.Text(), "Up on ") {
-				e.line = lines.Text()
+			if e.said == "" && strings.HasPrefix(lines.Text(), "Ctrl-C ") { // the last line
+				e.said = text.String()
 				close(ready)
 			}
 		}

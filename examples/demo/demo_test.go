@@ -135,7 +135,7 @@ func TestBilledMinutes(t *testing.T) {
 		}}
 	}
 	list := []*jobs.Job{
-		interrupted("saved"),
+		interrupted("kept"),
 		interrupted("lost"),
 		{JobID: "refused", Attempts: []jobs.Attempt{
 			attempt(jobs.FargateSpot, jobs.CauseNoCapacity, 0),
@@ -146,16 +146,17 @@ func TestBilledMinutes(t *testing.T) {
 			attempt(jobs.FargateSpot, jobs.CauseSucceeded, 3*time.Second),
 		}},
 	}
-	resumed := map[string]bool{"saved": true}
+	resumed := map[string]bool{"kept": true}
 	for name, c := range map[string]struct {
-		times int
-		want  minutes
+		times                 int
+		spot, onDemand, alone time.Duration
 	}{
-		"as they ran, each attempt is a minute":                                           {1, minutes{spot: 4, onDemand: 3, alone: 5}},
-		"a minute for every second, on-demand needs what was saved and not what was lost": {60, minutes{spot: 12, onDemand: 13, alone: 9 + 5 + 3 + 4}},
+		"as they ran, each attempt is a minute":                                          {1, 4 * time.Minute, 3 * time.Minute, 5 * time.Minute},
+		"a minute for every second, on-demand needs what was kept and not what was lost": {60, 12 * time.Minute, 13 * time.Minute, (9 + 5 + 3 + 4) * time.Minute},
 	} {
-		if got := billed(list, c.times, resumed); got != c.want {
-			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		used, alone := billed(list, c.times, resumed)
+		if used.Spot != c.spot || used.OnDemand != c.onDemand || alone != c.alone {
+			t.Errorf("%s: %+v and alone %v, want %+v", name, used, alone, c)
 		}
 	}
 	for _, line := range costs(list, resumed) {
@@ -181,7 +182,7 @@ func TestTheDemoSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ script, want string }{
 		"an engine that does not come up": {"echo no such flag >&2; exit 2", "spotbatch local up: no such flag"},
-		"a verb that fails":               {`case "$1" in local) echo Up on x. >&2; exec sleep 60;; esac; echo out of order >&2; exit 1`, "out of order"},
+		"a verb that fails":               {`case "$1" in local) echo Ctrl-C ends this. >&2; exec sleep 60;; esac; echo out of order >&2; exit 1`, "out of order"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -58,15 +58,15 @@ func (d *demo) play(ctx context.Context) error {
 	if err = errors.Join(err, d.end(ctx, e, err != nil)); err != nil {
 		return err
 	}
-	found := tasksFound.FindString(e.line)
-	if found == "" {
-		return fmt.Errorf("the engine that followed a killed one should have found tasks running; it said\n  %s", e.line)
+	found := takenOver.FindStringSubmatch(e.said)
+	if found == nil {
+		return fmt.Errorf("the engine that followed a killed one should have taken running tasks over; it said\n%s", e.said)
 	}
-	return d.check(ctx, began, strings.Replace(found, " found running", " ran", 1))
+	return d.check(ctx, began, found[1]+" ran")
 }
 
-// tasksFound is in what an engine says of itself when it is up.
-var tasksFound = regexp.MustCompile(`[0-9]+ tasks? found running`)
+// takenOver is in what an engine says of itself when it is up.
+var takenOver = regexp.MustCompile(`(?m)^ *taken over +([0-9]+ tasks?) running`)
 
 // submit submits the jobs.
 func (d *demo) submit(ctx context.Context) error {
@@ -130,7 +130,9 @@ func (d *demo) befall(ctx context.Context, e *machine) (*machine, error) {
 	if err != nil {
 		return e, err
 	}
-	d.note("%s", again.line)
+	if found := takenOver.FindStringSubmatch(again.said); found != nil {
+		d.note("it took over %s running", found[1])
+	}
 	if err := d.do(ctx, "local", "interrupt", "polite"); err != nil {
 		return again, err
 	}

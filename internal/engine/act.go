@@ -76,7 +76,10 @@ func (e *Engine) act(ctx context.Context, j *jobs.Job, what act) (answer observa
 		a := j.Live()
 		reason := a.Internal.StopCause.Reason()
 		if reason == "" {
-			reason = "Cancelled: " + j.Internal.CancelReason
+			reason = "Cancelled"
+		}
+		if j.Internal.CancelReason != "" {
+			reason += ": " + j.Internal.CancelReason
 		}
 		if err := e.Launcher.Stop(ctx, a.TaskARN, reason); err != nil {
 			e.callFailed(j, err)

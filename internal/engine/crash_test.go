@@ -34,35 +34,51 @@ var crashScenarios = map[string]struct {
 	events  int // publications at least
 }{
 	"a job that succeeds": {
-		plainRequest, []taskScript{succeeds}, false,
+		plainRequest,
+		[]taskScript{succeeds},
+		false,
 		"SUCCEEDED; SUCCEEDED; 1 FARGATE_SPOT SUCCEEDED", 1, 1,
 	},
 	"a job that Spot interrupts": {
-		plainRequest, []taskScript{interrupted, succeeds}, false,
+		plainRequest,
+		[]taskScript{interrupted, succeeds},
+		false,
 		"SUCCEEDED; SUCCEEDED; 1 FARGATE_SPOT SPOT_INTERRUPTION; 2 FARGATE SUCCEEDED", 2, 2,
 	},
 	"a job for which Spot has no capacity": {
-		plainRequest, []taskScript{noCapacity, succeeds}, false,
+		plainRequest,
+		[]taskScript{noCapacity, succeeds},
+		false,
 		"SUCCEEDED; SUCCEEDED; 1 FARGATE_SPOT NO_CAPACITY; 2 FARGATE SUCCEEDED", 1, 1,
 	},
 	"a job that fails and is retried": {
-		`{"jobName":"report","taskDefinition":"job","retryStrategy":{"attempts":2}}`, []taskScript{failsWith3, succeeds}, false,
+		`{"jobName":"report","taskDefinition":"job","retryStrategy":{"attempts":2}}`,
+		[]taskScript{failsWith3, succeeds},
+		false,
 		"SUCCEEDED; SUCCEEDED; 1 FARGATE_SPOT EXIT_NONZERO; 2 FARGATE_SPOT SUCCEEDED", 2, 1,
 	},
 	"a job that could not start": {
-		plainRequest, []taskScript{noStart, succeeds}, false,
+		plainRequest,
+		[]taskScript{noStart, succeeds},
+		false,
 		"SUCCEEDED; SUCCEEDED; 1 FARGATE_SPOT PLATFORM_FAILURE; 2 FARGATE_SPOT SUCCEEDED", 2, 1,
 	},
 	"a job whose events are all lost": {
-		plainRequest, []taskScript{{silent: true, notice: true, code: code(143), stopCode: "SpotInterruption", reason: "Your Spot Task was interrupted."}, succeeds}, false,
+		plainRequest,
+		[]taskScript{{silent: true, notice: true, code: code(143), stopCode: "SpotInterruption", reason: "Your Spot Task was interrupted."}, succeeds},
+		false,
 		"SUCCEEDED; SUCCEEDED; 1 FARGATE_SPOT SPOT_INTERRUPTION; 2 FARGATE SUCCEEDED", 2, 2,
 	},
 	"a job whose RunTask answer is lost": {
-		plainRequest, []taskScript{{lost: true, silent: true, code: code(0), stopCode: "EssentialContainerExited", reason: "Essential container in task exited"}}, false,
+		plainRequest,
+		[]taskScript{{lost: true, silent: true, code: code(0), stopCode: "EssentialContainerExited", reason: "Essential container in task exited"}},
+		false,
 		"SUCCEEDED; SUCCEEDED; 1 FARGATE_SPOT SUCCEEDED", 1, 1,
 	},
 	"a job that is cancelled while it runs": {
-		plainRequest, []taskScript{{forever: true, code: code(143)}}, true,
+		plainRequest,
+		[]taskScript{{forever: true, code: code(143)}},
+		true,
 		"CANCELLED; CANCELLED; 1 FARGATE_SPOT CANCELLED", 1, 1,
 	},
 }

@@ -93,7 +93,9 @@ func TestEveryCauseThroughTheWholePath(t *testing.T) {
 			"interrupt@0s:1", `,"capacity":{"exitZeroOnInterruption":"SUCCEED"}`, []string{savesAndEnds}, nil, "SUCCEEDED SUCCEEDED: 1 FARGATE_SPOT SUCCEEDED 0",
 		},
 		"SPOT_INTERRUPTION on Spot alone uses up spotAttempts": {
-			"interrupt@0s", spotOnly, []string{runsOn}, nil,
+			"interrupt@0s", spotOnly,
+			[]string{runsOn},
+			nil,
 			"FAILED SPOT_INTERRUPTION: 1 FARGATE_SPOT SPOT_INTERRUPTION 143, 2 FARGATE_SPOT SPOT_INTERRUPTION 143",
 		},
 		"NO_CAPACITY on Spot goes on-demand at once": {
@@ -109,7 +111,9 @@ func TestEveryCauseThroughTheWholePath(t *testing.T) {
 			"quota:1", startSoon, []string{exits0}, nil, "FAILED QUOTA: 1 FARGATE_SPOT QUOTA",
 		},
 		"SUBNET_FULL is waited for": {
-			"", "", []string{"start: Unexpected EC2 error while attempting to Create Network Interface: InsufficientFreeAddressesInSubnet", exits0}, nil,
+			"", "",
+			[]string{"start: Unexpected EC2 error while attempting to Create Network Interface: InsufficientFreeAddressesInSubnet", exits0},
+			nil,
 			"SUCCEEDED SUCCEEDED: 1 FARGATE_SPOT SUBNET_FULL, 2 FARGATE_SPOT SUCCEEDED 0",
 		},
 		"PLATFORM_FAILURE is tried again, same capacity": {
@@ -129,7 +133,8 @@ func TestEveryCauseThroughTheWholePath(t *testing.T) {
 		},
 		"TIMED_OUT by the attempt's clock may be retried": {
 			"", `,"retryStrategy":{"attempts":2,"backoffSeconds":0,"evaluateOnExit":[{"onStatusReason":"Job attempt duration*","action":"RETRY"}]}`,
-			[]string{runsOn, exits0}, letTimePass(86_401 * time.Second), "SUCCEEDED SUCCEEDED: 1 FARGATE_SPOT TIMED_OUT 143, 2 FARGATE_SPOT SUCCEEDED 0",
+			[]string{runsOn, exits0},
+			letTimePass(86_401 * time.Second), "SUCCEEDED SUCCEEDED: 1 FARGATE_SPOT TIMED_OUT 143, 2 FARGATE_SPOT SUCCEEDED 0",
 		},
 		"TIMED_OUT by the total clock": {
 			"", `,"timeout":{"totalSeconds":3600}`, []string{runsOn}, letTimePass(3601 * time.Second), "FAILED TIMED_OUT: 1 FARGATE_SPOT TIMED_OUT 143",

@@ -95,6 +95,7 @@ func (s *System) takeMessages(ctx context.Context, documents *intake.Documents, 
 			return rejected, nil
 		}
 		if syntax, ok := errors.AsType[*intake.SyntaxError](err); ok {
+			s.options.Log.Warn("request rejected", slog.String("reason", syntax.Error()))
 			return append(rejected, syntax.Error()), nil
 		}
 		if err != nil {

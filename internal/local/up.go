@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-
 	"time"
 
 	"golang.org/x/sync/errgroup"
