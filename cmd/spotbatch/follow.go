@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,22 +16,31 @@ const (
 	fewJobs = 20
 	// batchMax is how many jobs are read in a row: what one look costs does not grow with the number of jobs.
 	batchMax = 256
+	// aheadMax is how many jobs 'local run' has accepted and not ended at a time; the rest of a file waits in the file. So what
+	// it holds in memory does not grow with the file.
+	aheadMax = 10_000
+	// dropAfter is how many ended jobs in a row are dropped from memory at once.
+	dropAfter = 1024
 	// lookAnyway is how long nothing is looked at where no change is announced.
 	lookAnyway = 2 * time.Second
 )
 
-// follower follows jobs to their end. Of each it keeps a mark, not the document, so that it can follow very many.
+// follower follows jobs to their end. Of a live job it keeps a mark, not the document, and of an ended one its id, so that it
+// can follow very many.
 type follower struct {
 	c    *cli
 	b    backend
 	tell func(*jobs.Job, []string) // what is new of a job; may be nil
 	show func()                    // after each look; may be nil
 
-	seeing sync.Mutex // one job is taken in at a time, so that its news is told in its order
-	mu     sync.Mutex // guards all below
-	tracks []track
-	index  map[string]int
-	open   bool // more jobs may come
+	seeing sync.Mutex      // one job is taken in at a time, so that its news is told in its order
+	mu     sync.Mutex      // guards all below
+	tracks []track         // of the jobs from base on
+	base   int             // all jobs before it have ended and are dropped
+	index  map[string]int  // the places of the jobs in tracks, from the very first on
+	ids    idList          // of all jobs
+	given  map[string]bool // the ids that requests gave themselves: the same may come twice
+	open   bool            // more jobs may come
 	more   chan struct{}
 	head   int // no live job stands before it
 	cursor int // where the next look at the rest begins
@@ -49,7 +59,7 @@ type track struct {
 
 func (c *cli) follower(b backend) *follower {
 	return &follower{
-		c: c, b: b, index: map[string]int{}, open: true, more: make(chan struct{}, 1), counts: map[jobs.Status]int{},
+		c: c, b: b, index: map[string]int{}, given: map[string]bool{}, open: true, more: make(chan struct{}, 1), counts: map[jobs.Status]int{},
 		totals: newTotals(), began: c.now(),
 	}
 }
@@ -57,15 +67,36 @@ func (c *cli) follower(b backend) *follower {
 // add follows one more job from where it stands.
 func (f *follower) add(ctx context.Context, j *jobs.Job) {
 	f.mu.Lock()
-	if _, twice := f.index[j.JobID]; twice {
+	if _, twice := f.index[j.JobID]; twice || f.given[j.JobID] {
 		f.mu.Unlock()
 		return
 	}
-	f.index[j.JobID] = len(f.tracks)
+	if j.Request == nil || j.Request.JobID != "" || j.Request.Schedule != nil {
+		f.given[j.JobID] = true
+	}
+	f.index[j.JobID] = f.len()
 	f.tracks = append(f.tracks, track{id: j.JobID, name: j.JobName})
+	f.ids.add(j.JobID)
 	f.mu.Unlock()
 	f.see(ctx, j)
 	f.wake()
+}
+
+// room waits until fewer than so many jobs are live.
+func (f *follower) room(ctx context.Context, most int) error {
+	for {
+		f.mu.Lock()
+		live := f.live()
+		f.mu.Unlock()
+		if live < most {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(f.c.pace):
+		}
+	}
 }
 
 // complete says that no more jobs come.
@@ -111,7 +142,44 @@ func (f *follower) done() bool {
 }
 
 // live counts the jobs that have not ended.
-func (f *follower) live() int { return len(f.tracks) - f.ended() }
+func (f *follower) live() int { return f.len() - f.ended() }
+
+// len counts all jobs that are or were followed.
+func (f *follower) len() int { return f.base + len(f.tracks) }
+
+// at is the job at a place, counted from the very first; it must not have been dropped.
+func (f *follower) at(i int) *track { return &f.tracks[i-f.base] }
+
+// drop forgets jobs before head, which have all ended, once there are many.
+func (f *follower) drop() {
+	if f.head-f.base < dropAfter {
+		return
+	}
+	for i := f.base; i < f.head; i++ {
+		delete(f.index, f.at(i).id)
+	}
+	f.tracks = slices.Clone(f.tracks[f.head-f.base:])
+	f.base = f.head
+}
+
+// idList keeps ids in one piece of memory.
+type idList struct {
+	text []byte
+	ends []int
+}
+
+func (l *idList) add(id string) {
+	l.text = append(l.text, id...)
+	l.ends = append(l.ends, len(l.text))
+}
+
+func (l *idList) at(i int) string {
+	from := 0
+	if i > 0 {
+		from = l.ends[i-1]
+	}
+	return string(l.text[from:l.ends[i]])
+}
 
 func (f *follower) ended() int {
 	return f.counts[jobs.StatusSucceeded] + f.counts[jobs.StatusFailed] + f.counts[jobs.StatusCancelled]
@@ -142,9 +210,10 @@ func (f *follower) look(ctx context.Context) error {
 	}
 	for {
 		f.mu.Lock()
-		for f.head < len(f.tracks) && f.tracks[f.head].status.Ended() {
+		for f.head < f.len() && f.at(f.head).status.Ended() {
 			f.head++
 		}
+		f.drop()
 		head := f.head
 		f.mu.Unlock()
 		next, read, ended, err := f.lookFrom(ctx, head)
@@ -200,8 +269,9 @@ func (f *follower) lookAtRunning(ctx context.Context) error {
 func (f *follower) lookFrom(ctx context.Context, from int) (next, read, ended int, err error) {
 	for next = from; read < batchMax; next++ {
 		f.mu.Lock()
-		end := next >= len(f.tracks)
-		skip := !end && f.tracks[next].status.Ended()
+		next = max(next, f.base)
+		end := next >= f.len()
+		skip := !end && f.at(next).status.Ended()
 		f.mu.Unlock()
 		if end {
 			break
@@ -224,7 +294,7 @@ func (f *follower) lookFrom(ctx context.Context, from int) (next, read, ended in
 // read reads one job and takes it in.
 func (f *follower) read(ctx context.Context, i int) (ended bool, err error) {
 	f.mu.Lock()
-	id := f.tracks[i].id
+	id := f.ids.at(i)
 	f.mu.Unlock()
 	j, err := f.b.Get(ctx, id)
 	if err != nil {
@@ -246,11 +316,12 @@ func (f *follower) see(ctx context.Context, j *jobs.Job) {
 		cost = billOf(ctx, f.b, j)
 	}
 	f.mu.Lock()
-	t := &f.tracks[f.index[j.JobID]]
-	if j.Version <= t.version {
+	place, followed := f.index[j.JobID]
+	if !followed || j.Version <= f.at(place).version {
 		f.mu.Unlock()
 		return
 	}
+	t := f.at(place)
 	news := t.news(j)
 	if t.version > 0 {
 		f.counts[t.status]--

@@ -30,7 +30,7 @@ func (c *cli) localRunCommand() *cobra.Command {
 			}
 			return c.localRun(cmd.Context(), e.options(c, slog.LevelWarn), func(ctx context.Context, b backend) error {
 				if cmd.Flags().Changed("file") {
-					return c.runFile(ctx, b, file, out)
+					return c.runFile(ctx, b, file, out, aheadMax)
 				}
 				return c.finishAll(ctx, b, out)
 			})
@@ -92,11 +92,11 @@ func (c *cli) finishAll(ctx context.Context, b backend, out output) error {
 	}
 	f.complete()
 	for {
-		before := len(f.tracks)
+		before := f.len()
 		if err := addLive(ctx, b, f); err != nil {
 			return err
 		}
-		if len(f.tracks) == before {
+		if f.len() == before {
 			break
 		}
 		if err := f.run(ctx); err != nil {
@@ -105,7 +105,7 @@ func (c *cli) finishAll(ctx context.Context, b backend, out output) error {
 		}
 	}
 	follow.end()
-	if len(f.tracks) == 0 {
+	if f.len() == 0 {
 		c.say("%s holds no live job.", c.data)
 		if out.form == formJSON {
 			return c.printLines([]string{"[]"})

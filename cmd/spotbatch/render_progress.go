@@ -85,7 +85,7 @@ const settled = time.Second
 // release prints the lines held back, or drops them where there are too many jobs for lines.
 func (p *progress) release() {
 	p.f.mu.Lock()
-	many := len(p.f.tracks) > fewJobs
+	many := p.f.len() > fewJobs
 	wait := p.f.open && p.c.now().Sub(p.f.began) < settled
 	p.f.mu.Unlock()
 	if wait && !many {
@@ -116,7 +116,7 @@ func (p *progress) show() {
 func (p *progress) due(now time.Time) string {
 	p.f.mu.Lock()
 	defer p.f.mu.Unlock()
-	if len(p.f.tracks) <= fewJobs || now.Sub(p.pulsed) < p.c.pulse {
+	if p.f.len() <= fewJobs || now.Sub(p.pulsed) < p.c.pulse {
 		return ""
 	}
 	p.pulsed = now
@@ -137,7 +137,7 @@ func (p *progress) end() {
 // summary is the state of all jobs in one line. The follower is locked.
 func (p *progress) summary(now time.Time) string {
 	f := p.f
-	parts := []string{fmt.Sprintf("%d of %s ended", f.ended(), count(len(f.tracks), "job"))}
+	parts := []string{fmt.Sprintf("%d of %s ended", f.ended(), count(f.len(), "job"))}
 	for _, status := range jobs.Statuses() {
 		if n := f.counts[status]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, status))
@@ -190,11 +190,11 @@ func (p *progress) lines(d display) []string {
 // head is the bar and the counts.
 func (p *progress) head(d display, now time.Time) []string {
 	f := p.f
-	total := max(len(f.tracks), 1)
+	total := max(f.len(), 1)
 	full := barWidth * f.ended() / total
 	bar := strings.Repeat("█", full) + strings.Repeat("░", barWidth-full)
 	first := fmt.Sprintf("%s %3d %%  %d of %s, %s%s",
-		bar, 100*f.ended()/total, f.ended(), count(len(f.tracks), "job"), span(now.Sub(f.began)), p.speed(now))
+		bar, 100*f.ended()/total, f.ended(), count(f.len(), "job"), span(now.Sub(f.began)), p.speed(now))
 	var parts []string
 	for _, status := range jobs.Statuses() {
 		if n := f.counts[status]; n > 0 {
@@ -218,10 +218,10 @@ func (p *progress) live(now time.Time, rows int) (t *table, left int) {
 	f := p.f
 	shown := map[int]bool{}
 	add := func(i int) {
-		k := &f.tracks[i]
-		if len(t.rows) == rows || shown[i] || k.status.Ended() {
+		if len(t.rows) == rows || shown[i] || i < f.base || f.at(i).status.Ended() {
 			return
 		}
+		k := f.at(i)
 		shown[i] = true
 		t.rows = append(t.rows, []cell{
 			{text: k.id},
@@ -236,7 +236,7 @@ func (p *progress) live(now time.Time, rows int) (t *table, left int) {
 	for _, i := range f.running {
 		add(i)
 	}
-	for i := f.head; i < len(f.tracks) && i < f.head+batchMax; i++ {
+	for i := f.head; i < f.len() && i < f.head+batchMax; i++ {
 		add(i)
 	}
 	return t, f.live() - len(t.rows)

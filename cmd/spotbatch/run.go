@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"sync"
 	"time"
 
@@ -30,7 +31,7 @@ func (c *cli) runCommand() *cobra.Command {
 			}
 			return c.with(cmd.Context(), func(b machine) error {
 				c.noteIdle(b)
-				err := c.runFile(cmd.Context(), b, file, out)
+				err := c.runFile(cmd.Context(), b, file, out, math.MaxInt)
 				c.noteGoOn(err)
 				return err
 			})
@@ -48,8 +49,9 @@ func (c *cli) noteGoOn(err error) {
 	}
 }
 
-// runFile submits a file's requests and follows the jobs while more are still being submitted.
-func (c *cli) runFile(ctx context.Context, b backend, file string, out output) error {
+// runFile submits a file's requests and follows the jobs while more are still being submitted. It is at most so many jobs
+// ahead of those that have ended.
+func (c *cli) runFile(ctx context.Context, b backend, file string, out output, ahead int) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	f := c.follower(b)
@@ -63,7 +65,7 @@ func (c *cli) runFile(ctx context.Context, b backend, file string, out output) e
 	wg.Go(func() {
 		defer f.complete()
 		t, err := c.submitFile(ctx, b, file,
-			func(j *jobs.Job) error { f.add(ctx, j); return nil },
+			func(j *jobs.Job) error { f.add(ctx, j); return f.room(ctx, ahead) },
 			func() { single = false })
 		submitted = t
 		if err != nil {
@@ -114,7 +116,7 @@ func (r *following) log(ctx context.Context, wg *sync.WaitGroup) {
 		r.progress.alone()
 	}
 	wg.Go(func() {
-		t := &tail{c: r.c, b: r.b, jobID: r.f.tracks[0].id, follow: true, announce: func(string) {}}
+		t := &tail{c: r.c, b: r.b, jobID: r.f.ids.at(0), follow: true, announce: func(string) {}}
 		if err := t.run(ctx); err != nil && ctx.Err() == nil {
 			r.c.say("The log cannot be shown: %v", err)
 		}
@@ -137,8 +139,8 @@ func (r *following) report(ctx context.Context) error {
 	case r.out.form == formJSON:
 		return r.documents(ctx)
 	case r.out.quiet:
-		for i := range r.f.tracks {
-			if _, err := fmt.Fprintln(w, r.f.tracks[i].id); err != nil {
+		for i := range r.f.len() {
+			if _, err := fmt.Fprintln(w, r.f.ids.at(i)); err != nil {
 				return err
 			}
 		}
@@ -148,7 +150,7 @@ func (r *following) report(ctx context.Context) error {
 		return err
 	}
 	lines := r.f.totals.lines(r.c.now().Sub(r.f.began))
-	if len(r.f.tracks) == 1 { // the table has told all but the price
+	if r.f.len() == 1 { // the table has told all but the price
 		lines = []string{billText(r.f.totals.bill)}
 	}
 	d := r.c.displayOf(r.c.stderr)
@@ -161,8 +163,8 @@ func (r *following) report(ctx context.Context) error {
 // documents prints every job's document, in the order in which they were submitted.
 func (r *following) documents(ctx context.Context) error {
 	docs := documents{w: r.c.stdout, array: r.several}
-	for i := range r.f.tracks {
-		j, err := r.b.Get(ctx, r.f.tracks[i].id)
+	for i := range r.f.len() {
+		j, err := r.b.Get(ctx, r.f.ids.at(i))
 		if err != nil {
 			return err
 		}
@@ -176,9 +178,9 @@ func (r *following) documents(ctx context.Context) error {
 // table prints the attempts of a few jobs; of many, the first that did not succeed.
 func (r *following) table(ctx context.Context, w io.Writer) error {
 	var ids []string
-	if len(r.f.tracks) <= fewJobs {
-		for i := range r.f.tracks {
-			ids = append(ids, r.f.tracks[i].id)
+	if r.f.len() <= fewJobs {
+		for i := range r.f.len() {
+			ids = append(ids, r.f.ids.at(i))
 		}
 	} else {
 		ids = r.f.totals.unsuccessful
@@ -199,7 +201,7 @@ func (r *following) table(ctx context.Context, w io.Writer) error {
 			return err
 		}
 	}
-	if more := r.f.totals.jobs() - r.f.totals.byCause[jobs.CauseSucceeded] - len(ids); len(r.f.tracks) > fewJobs && more > 0 {
+	if more := r.f.totals.jobs() - r.f.totals.byCause[jobs.CauseSucceeded] - len(ids); r.f.len() > fewJobs && more > 0 {
 		r.c.say("and %d more that did not succeed: %s", more, r.c.command("list --status FAILED"))
 	}
 	return nil
@@ -207,8 +209,8 @@ func (r *following) table(ctx context.Context, w io.Writer) error {
 
 // exit is the exit code: of one job its own, of several whether all succeeded.
 func (r *following) exit(ctx context.Context) error {
-	if len(r.f.tracks) == 1 {
-		j, err := r.b.Get(ctx, r.f.tracks[0].id)
+	if r.f.len() == 1 {
+		j, err := r.b.Get(ctx, r.f.ids.at(0))
 		if err != nil {
 			return err
 		}

@@ -89,7 +89,7 @@ func (s *System) wire(ctx context.Context) error {
 	}
 	s.Store = s.sqlite
 	s.Cluster, err = fargate.Open(ctx, s.db, fargate.Options{
-		Name: runner, LogDirectory: filepath.Join(s.options.DataDir, "logs"), MaxTasks: s.options.MaxTasks,
+		Name: runner, LogDirectory: s.logDirectory(), MaxTasks: s.options.MaxTasks,
 		LaunchDelay: s.options.LaunchDelay, TimeScale: s.options.TimeScale, Logger: s.options.Log,
 	})
 	if err != nil {

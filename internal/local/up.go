@@ -20,8 +20,6 @@ const (
 	sweepEvery = time.Second
 	// sweepFor bounds a sweep after the first, so that a hundred thousand waiting jobs do not take the engine's time.
 	sweepFor = 100 * time.Millisecond
-	// tidyEvery is how often expired jobs are dropped.
-	tidyEvery = time.Minute
 	// eventWorkers take in task events side by side; the store commits them together.
 	eventWorkers = 16
 )
@@ -138,15 +136,6 @@ func (s *System) sweep(ctx context.Context) error {
 		first = false
 		if _, err := s.Engine.Sweep(ctx, until); err != nil && ctx.Err() == nil {
 			s.options.Log.Error("sweep", slog.String("error", err.Error()))
-		}
-	})
-}
-
-// tidy drops jobs whose retention is over.
-func (s *System) tidy(ctx context.Context) error {
-	return every(ctx, tidyEvery, func() {
-		if _, err := s.sqlite.DropExpired(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			s.options.Log.Error("drop expired jobs", slog.String("error", err.Error()))
 		}
 	})
 }
