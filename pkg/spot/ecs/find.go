@@ -50,9 +50,12 @@ func (l *Launcher) Find(ctx context.Context, startedBy, taskDefinition string) (
 	if err != nil {
 		return nil, err
 	}
-	tasks, _, err := l.Describe(ctx, append(running, stopped...))
+	tasks, missing, err := l.Describe(ctx, append(running, stopped...))
 	if err != nil {
 		return nil, err
+	}
+	if len(missing) > 0 { // it may be the one that is looked for: an answer without it would be a refusal that proves nothing
+		return nil, fmt.Errorf("find tasks of %s: ECS lists %d tasks that it does not describe", startedBy, len(missing))
 	}
 	return slices.DeleteFunc(tasks, func(t spot.Task) bool { return t.StartedBy != startedBy }), nil
 }

@@ -213,6 +213,19 @@ func TestFindAsksForRunningAndStoppedTasks(t *testing.T) {
 	}
 }
 
+func TestFindDoesNotTakeAListedTaskForNone(t *testing.T) {
+	t.Parallel()
+	l, _ := launcher(func(operation string, _ map[string]any) (int, string) {
+		if operation == "ListTasks" {
+			return 200, `{"taskArns":["arn/1"]}`
+		}
+		return 200, `{"tasks":[],"failures":[{"arn":"arn/1","reason":"MISSING"}]}`
+	})
+	if found, err := l.Find(t.Context(), "spotbatch/job-1/1", "job:7"); err == nil {
+		t.Errorf("found %v; a task that is listed and not described yet was taken for none", found)
+	}
+}
+
 func TestDescribeAsksForAHundredAtATime(t *testing.T) {
 	t.Parallel()
 	l, w := launcher(func(_ string, body map[string]any) (int, string) {
