@@ -8,8 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsecs "github.com/aws/aws-sdk-go-v2/service/ecs"
+
+	"github.com/spotbatch/spotbatch/internal/engine"
 	"github.com/spotbatch/spotbatch/internal/fargate"
 	"github.com/spotbatch/spotbatch/pkg/jobs"
+	"github.com/spotbatch/spotbatch/pkg/spot"
+	"github.com/spotbatch/spotbatch/pkg/spot/ecs"
 )
 
 // The words that a scripted container understands as its command, one for each attempt; the last serves all further ones.
@@ -145,6 +151,18 @@ func TestEveryCauseThroughTheWholePath(t *testing.T) {
 		"CANCELLED while it waits": {
 			"quota:1", "", []string{exits0}, cancelWaiting, "CANCELLED CANCELLED: 1 FARGATE_SPOT CANCELLED",
 		},
+		"CANCELLED by a task that was stopped by hand": {
+			"", retry2, []string{runsOn}, stopByHand, "CANCELLED CANCELLED: 1 FARGATE_SPOT CANCELLED 143",
+		},
+		"TIMED_OUT by the start clock, while the task waits for its turn": {
+			"", startSoon, []string{exits0}, nil, "FAILED TIMED_OUT: 1 FARGATE_SPOT TIMED_OUT",
+		},
+		"DEPLOYMENT_FAULT until startWithinSeconds is over": {
+			"", startSoon, []string{exits0}, nil, "FAILED DEPLOYMENT_FAULT: 1 FARGATE_SPOT DEPLOYMENT_FAULT",
+		},
+		"LAUNCH_REJECTED is the end": {
+			"throttle:2", retry2, []string{exits0}, deregister, "FAILED LAUNCH_REJECTED: 1 FARGATE_SPOT LAUNCH_REJECTED",
+		},
 		"a lost answer is the same launch again": {
 			"lost-answer:1", "", []string{exits0}, nil, "SUCCEEDED SUCCEEDED: 1 FARGATE_SPOT SUCCEEDED 0",
 		},
@@ -160,9 +178,18 @@ func TestEveryCauseThroughTheWholePath(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := up(t, scripted, func(o *Options) { o.Inject = c.inject })
-			if c.inject == "quota:1" { // somebody else has the room
-				submit(t, s, fmt.Sprintf(`{"jobName":"other","taskDefinition":"sh","containerOverrides":{"command":[%q]}}`, runsOn))
+			s := up(t, scripted, func(o *Options) {
+				o.Inject = c.inject
+				if strings.Contains(name, "for its turn") {
+					o.MaxTasks = 1
+				}
+			})
+			switch {
+			case c.inject == "quota:1", strings.Contains(name, "for its turn"): // somebody else has the room
+				other := submit(t, s, fmt.Sprintf(`{"jobName":"other","taskDefinition":"sh","containerOverrides":{"command":[%q]}}`, runsOn))
+				wait(t, s, other.JobID, "running", func(j *jobs.Job) bool { return j.Status == jobs.StatusRunning })
+			case strings.Contains(name, "DEPLOYMENT_FAULT"):
+				s.Engine.Launcher = elsewhere{s.Engine.Launcher, ecs.New(s.Cluster, ecs.Config{Cluster: "no-such-cluster"}, time.Now)}
 			}
 			words := make([]string, len(c.commands))
 			for i, command := range c.commands {
@@ -215,6 +242,30 @@ func cancelRunning(t *testing.T, s *testSystem, id string) {
 		t.Fatal(err)
 	}
 }
+
+func stopByHand(t *testing.T, s *testSystem, id string) {
+	j := wait(t, s, id, "running", func(j *jobs.Job) bool { return j.Status == jobs.StatusRunning })
+	_, err := s.Cluster.StopTask(t.Context(), &awsecs.StopTaskInput{Cluster: aws.String(runner), Task: aws.String(j.Live().TaskARN)})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// deregister takes the task definition away before the job's launch, which is throttled, is repeated.
+func deregister(t *testing.T, s *testSystem, _ string) {
+	_, err := s.Cluster.DeregisterTaskDefinition(t.Context(), &awsecs.DeregisterTaskDefinitionInput{TaskDefinition: aws.String("sh:1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// elsewhere launches in another cluster than the one that it otherwise works on.
+type elsewhere struct {
+	engine.Launcher
+	other engine.Launcher
+}
+
+func (e elsewhere) Run(ctx context.Context, l spot.Launch) spot.Answer { return e.other.Run(ctx, l) }
 
 func cancelWaiting(t *testing.T, s *testSystem, id string) {
 	wait(t, s, id, "refused", func(j *jobs.Job) bool { return j.Last() != nil && j.Last().Cause == jobs.CauseQuota })

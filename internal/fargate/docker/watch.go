@@ -16,6 +16,12 @@ const (
 	retryEvery = 200 * time.Millisecond
 	// logMax is how long an exit may wait for the last lines to reach the log file.
 	logMax = 10 * time.Second
+	// memoryLooks is how often a container that was killed is inspected before it is believed that it was not for memory: the
+	// engine learns of the exit and of the reason in two events, in either order.
+	memoryLooks = 5
+
+	// exitKilled is what SIGKILL leaves, whoever sent it: 128 and the signal's number.
+	exitKilled = 137
 
 	reasonOutOfMemory = "OutOfMemoryError: Container killed due to memory usage"
 	reasonRemoved     = "ContainerRuntimeError: the container was removed, the exit code is not known"
@@ -57,6 +63,7 @@ func (e *Executor) follow(m *member) {
 
 // awaitExit waits for a container's end; false means that the executor was closed first.
 func (e *Executor) awaitExit(m *member) (fargate.ContainerExit, bool) {
+	looks := 0
 	for {
 		wait := e.api.ContainerWait(e.ctx, m.id, client.ContainerWaitOptions{Condition: container.WaitConditionNotRunning})
 		select {
@@ -70,7 +77,10 @@ func (e *Executor) awaitExit(m *member) (fargate.ContainerExit, bool) {
 		case cerrdefs.IsNotFound(err):
 			return fargate.ContainerExit{TaskID: m.taskID, Container: m.name, Reason: reasonRemoved, At: time.Now().UTC()}, true
 		case err == nil && !found.Container.State.Running:
-			return m.exit(found.Container.State), true
+			looks++
+			if exit := m.exit(found.Container.State); exit.Reason != "" || *exit.ExitCode != exitKilled || looks == memoryLooks {
+				return exit, true
+			}
 		}
 		e.log.Debug("container is asked for again", "task_id", m.taskID, "container", m.name, "err", err)
 		if !e.pause() {
