@@ -5,18 +5,31 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// lock takes the engine lock of a data directory, or answers ErrLocked. The kernel drops it when the process dies, however
-// it dies, so there is no stale lock to clean up.
-func lock(dataDir string) (*os.File, error) {
+const (
+	// lockPatience is how long a held lock is asked for again. An engine that was killed while it started a process leaves a
+	// child that holds the lock for the moment between its fork and its exec.
+	lockPatience = time.Second
+	lockPoll     = 10 * time.Millisecond
+)
+
+// lock takes the engine lock of a data directory, or answers ErrLocked once patience is over. The kernel drops it when the
+// process dies, however it dies, so there is no stale lock to clean up.
+func lock(dataDir string, patience time.Duration) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dataDir, "engine.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open engine lock: %w", err)
 	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	for deadline := time.Now().Add(patience); ; time.Sleep(lockPoll) {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(deadline) {
+			break
+		}
+	}
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, errors.Join(fmt.Errorf("%w: %s", ErrLocked, dataDir), f.Close())
 	}
@@ -28,7 +41,7 @@ func lock(dataDir string) (*os.File, error) {
 
 // Running reports whether a process holds the engine lock.
 func (s *System) Running() bool {
-	f, err := lock(s.options.DataDir)
+	f, err := lock(s.options.DataDir, 0)
 	if err != nil {
 		return errors.Is(err, ErrLocked)
 	}

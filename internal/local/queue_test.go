@@ -66,6 +66,7 @@ func TestABadMessageIsPutAsideWithItsReason(t *testing.T) {
 	folder := t.TempDir()
 	s := up(t, func(o *Options) { o.QueueFolder = folder })
 	drop(t, folder, "mixed.json", `[`+request("good", "true", "")+`,{"jobName":"bad","jobId":"bad-1"},{"action":"cancel","jobId":"victim"}]`)
+	waitFile(t, filepath.Join(folder, rejectedDir, "mixed.json")) // moved once its reason is written
 	reason := waitFile(t, filepath.Join(folder, rejectedDir, "mixed.json.reason.txt"))
 	if !strings.Contains(reason, "mixed.json[1]: invalid request: taskDefinition: is required") || !strings.Contains(reason, "mixed.json[2]: the jobs queue takes job requests alone") {
 		t.Errorf("reasons %q", reason)

@@ -45,7 +45,7 @@ func (s *System) Up(ctx context.Context, ready func(Status)) error {
 			return err
 		}
 	}
-	held, err := lock(s.options.DataDir)
+	held, err := lock(s.options.DataDir, lockPatience)
 	if err != nil {
 		return err
 	}
