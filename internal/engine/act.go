@@ -15,22 +15,23 @@ const roundsMax = 12
 
 // move is the one path of the flow: record the observation, act, and record the act's answer, until nothing is left to do.
 func (e *Engine) move(ctx context.Context, j *jobs.Job, observe observation) (recorded, error) {
-	first, err := e.record(ctx, j, observe)
+	first, err := e.record(ctx, j, observe, mayCall)
 	if err != nil {
 		return first, err
 	}
-	e.stopStrays(ctx, j, first.seen.Strays)
+	err = e.stopStrays(ctx, j, first.seen.Strays)
 	if !first.seen.Changed {
-		return first, nil
+		return first, err
 	}
-	return first, e.carryOn(ctx, &first)
+	return first, errors.Join(err, e.carryOn(ctx, &first))
 }
 
 // carryOn acts for a job that this process has just saved. r is updated as the job moves on; r.seen stays the first one.
 func (e *Engine) carryOn(ctx context.Context, r *recorded) error {
-	for range roundsMax {
+	var strays error
+	for round := range roundsMax {
 		if r.act == actNone && r.job.Internal.Unpublished == 0 {
-			return nil
+			return strays
 		}
 		answer, failed := e.act(ctx, r.job, r.act)
 		published := e.publish(ctx, r.job)
@@ -48,20 +49,20 @@ func (e *Engine) carryOn(ctx context.Context, r *recorded) error {
 				seen.Changed = true
 			}
 			return seen
-		})
+		}, round < roundsMax-1)
 		if err != nil {
-			return err
+			return errors.Join(strays, err)
 		}
-		e.stopStrays(ctx, r.job, after.seen.Strays)
+		strays = errors.Join(strays, e.stopStrays(ctx, r.job, after.seen.Strays))
 		r.job, r.act = after.job, after.act
-		if failed || !published || !after.seen.Changed {
-			return nil
+		if failed || !after.seen.Changed || !published && r.act == actNone {
+			return strays
 		}
 		if after.act == actStop && answer == nil { // the task was just told to stop
 			r.act = actNone
 		}
 	}
-	return nil
+	return strays
 }
 
 // act makes the call. Its answer is an observation, or nil where success says nothing new; failed means that the call must
@@ -130,14 +131,15 @@ func (e *Engine) publish(ctx context.Context, j *jobs.Job) bool {
 	return true
 }
 
-// stopStrays stops tasks that must not run. If a call fails, the task's next event or the next settling brings it up again.
-func (e *Engine) stopStrays(ctx context.Context, j *jobs.Job, arns []string) {
+// stopStrays stops tasks that must not run. Nothing of the job brings them up again, so an error must reach whoever brought
+// the observation: it is delivered again.
+func (e *Engine) stopStrays(ctx context.Context, j *jobs.Job, arns []string) error {
+	var failed error
 	for _, arn := range arns {
 		e.Log.Warn("stray task", slog.String("job_id", j.JobID), slog.String("task_arn", arn))
-		if err := e.Launcher.Stop(ctx, arn, "spotbatch: not the current task of its job"); err != nil {
-			e.callFailed(j, err)
-		}
+		failed = errors.Join(failed, e.Launcher.Stop(ctx, arn, "spotbatch: not the current task of its job"))
 	}
+	return failed
 }
 
 func (e *Engine) callFailed(j *jobs.Job, err error) {
@@ -169,8 +171,11 @@ func (e *Engine) resume(ctx context.Context, j *jobs.Job) (*jobs.Job, error) {
 	if !e.stale(j, now) || idle && !e.due(j, now) {
 		return j, nil
 	}
-	if step == spot.StepDescribe && e.due(j, now) {
-		return j, e.describe(ctx, []*jobs.Job{j})
+	if hasTask(j) && e.due(j, now) {
+		if err := e.describe(ctx, []*jobs.Job{j}); err != nil {
+			return j, err
+		}
+		return e.Store.Get(ctx, j.JobID)
 	}
 	r, err := e.move(ctx, j, e.touch)
 	return r.job, err

@@ -36,7 +36,8 @@ const conflictsMax = 20
 
 // record applies an observation, decides what follows, and saves both in one conditional write: the intent is stored before
 // the act. Where the observation changes nothing, nothing is saved.
-func (e *Engine) record(ctx context.Context, j *jobs.Job, observe observation) (recorded, error) {
+// Unless mayCall, the next call is left to who comes when the job is due.
+func (e *Engine) record(ctx context.Context, j *jobs.Job, observe observation, calls bool) (recorded, error) {
 	writeID := e.NewID()
 	for range conflictsMax {
 		at := e.moment()
@@ -45,7 +46,7 @@ func (e *Engine) record(ctx context.Context, j *jobs.Job, observe observation) (
 		if !seen.Changed {
 			return recorded{job: j, seen: seen}, nil
 		}
-		planned := e.plan(next, at)
+		planned := e.plan(next, at, calls)
 		e.stamp(j, next, writeID, at)
 		if err := jobs.Check(j, next); err != nil {
 			return recorded{}, err
@@ -68,10 +69,19 @@ func (e *Engine) record(ctx context.Context, j *jobs.Job, observe observation) (
 	return recorded{}, fmt.Errorf("save job %s: %w %d times over", j.JobID, jobs.ErrConflict, conflictsMax)
 }
 
-// plan carries out the steps that only change the job, and the intent of the step that calls.
-func (e *Engine) plan(j *jobs.Job, at spot.Moment) act {
+// mayCall lets record and plan begin a call.
+const mayCall = true
+
+// plan carries out the steps that only change the job, and the intent of the step that calls. An intent is only ever stored
+// by who then makes the call: one without a call would count as a call without an answer.
+func (e *Engine) plan(j *jobs.Job, at spot.Moment, calls bool) act {
 	for {
-		switch spot.Next(j, at.Now, e.Times) {
+		step := spot.Next(j, at.Now, e.Times)
+		if !calls && step != spot.StepEnd && step != spot.StepDecideStop {
+			e.hasten(j, at)
+			return actNone
+		}
+		switch step {
 		case spot.StepEnd:
 			spot.EndUnstarted(j, e.Times, at)
 		case spot.StepDecideStop:

@@ -66,7 +66,7 @@ func (e *Engine) accept(ctx context.Context, jobID string, request jobs.Request,
 func (e *Engine) create(ctx context.Context, acceptance jobs.Acceptance) (*jobs.Job, error) {
 	at := e.moment()
 	j := jobs.Accepted(acceptance, at.Now)
-	r := recorded{job: j, act: e.plan(j, at)}
+	r := recorded{job: j, act: e.plan(j, at, mayCall)}
 	writeID := e.NewID()
 	e.stamp(nil, j, writeID, at)
 	if err := jobs.Check(nil, j); err != nil {

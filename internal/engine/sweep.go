@@ -20,21 +20,20 @@ const sweepPage = 100
 // jobs it visited.
 func (e *Engine) Sweep(ctx context.Context, until time.Time) (visited int, err error) {
 	cursor := ""
+	var failed error // of single jobs: the others have their turn all the same
 	for ctx.Err() == nil && (cursor == "" || until.IsZero() || e.Now().Before(until)) {
 		ids, next, err := e.Store.Due(ctx, e.Now(), cursor, sweepPage)
 		if err != nil {
-			return visited, fmt.Errorf("list due jobs: %w", err)
+			return visited, errors.Join(failed, fmt.Errorf("list due jobs: %w", err))
 		}
 		visited += len(ids)
-		if err := e.visit(ctx, ids); err != nil {
-			return visited, err
-		}
+		failed = errors.Join(failed, e.visit(ctx, ids))
 		if next == "" {
-			return visited, nil
+			break
 		}
 		cursor = next
 	}
-	return visited, nil
+	return visited, failed
 }
 
 // visit carries on with each job. One that fails does not keep the others from their turn.
@@ -53,7 +52,7 @@ func (e *Engine) visit(ctx context.Context, ids []string) error {
 		if !e.due(j, now) { // the index lags
 			return nil
 		}
-		if spot.Next(j, now, e.Times) == spot.StepDescribe {
+		if hasTask(j) {
 			mu.Lock()
 			describe = append(describe, j)
 			mu.Unlock()
@@ -74,10 +73,7 @@ func (e *Engine) describe(ctx context.Context, due []*jobs.Job) error {
 	for i, j := range due {
 		arns[i] = j.Live().TaskARN
 	}
-	tasks, missing, err := e.Launcher.Describe(ctx, arns)
-	if err != nil {
-		return err
-	}
+	tasks, missing, failed := e.Launcher.Describe(ctx, arns)
 	told := map[string]spot.Task{}
 	for _, t := range tasks {
 		told[t.ARN] = t
@@ -86,7 +82,10 @@ func (e *Engine) describe(ctx context.Context, due []*jobs.Job) error {
 	for _, arn := range missing {
 		lost[arn] = true
 	}
-	return e.parallel(len(due), func(i int) error {
+	return errors.Join(failed, e.parallel(len(due), func(i int) error {
+		if failed != nil && spot.Next(due[i], e.Now(), e.Times) == spot.StepDescribe {
+			return nil // it stays due; a clock or a cancel does not wait for ECS to describe
+		}
 		arn := arns[i]
 		_, err := e.move(ctx, due[i], func(j *jobs.Job, at spot.Moment) spot.Seen {
 			seen := spot.Seen{}
@@ -101,7 +100,14 @@ func (e *Engine) describe(ctx context.Context, due []*jobs.Job) error {
 			return seen
 		})
 		return err
-	})
+	}))
+}
+
+// hasTask reports whether the job's live attempt has a task. What is due for such a job rests on how the task is now: its end
+// may be the event that was lost.
+func hasTask(j *jobs.Job) bool {
+	a := j.Live()
+	return a != nil && a.TaskARN != ""
 }
 
 // parallel runs n pieces of work, Parallel at a time, and joins their errors.

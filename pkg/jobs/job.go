@@ -107,6 +107,9 @@ type Internal struct {
 	Unpublished int64 `json:"unpublished,omitempty"`
 	// ReadyAt is when the current wait for a start began: acceptance, or the end of the backoff after an attempt that ran.
 	ReadyAt Time `json:"readyAt,omitzero"`
+	// RefusedCause and RefusedReason are the last refusal of the current wait: what the job fails with if nobody lets it start.
+	RefusedCause  Cause  `json:"refusedCause,omitempty"`
+	RefusedReason string `json:"refusedReason,omitempty"`
 	// CancelReason is the text that came with the cancel request.
 	CancelReason string `json:"cancelReason,omitempty"`
 	// Container is the name of the container whose exit code is the job's; LogGroup and LogStreamPrefix say where it logs.
@@ -198,8 +201,8 @@ func (j *Job) Live() *Attempt {
 	return nil
 }
 
-// Ran reports whether the attempt's task ever ran.
-func (a *Attempt) Ran() bool { return !a.StartedAt.IsZero() }
+// Ran reports whether the attempt's task ever ran: ECS said when it started, or its container exited.
+func (a *Attempt) Ran() bool { return !a.StartedAt.IsZero() || a.ExitCode != nil }
 
 // Count returns how many attempts ended with a cause that is counted, folded ones included.
 func (j *Job) Count(counted func(Cause) bool) int {

@@ -114,12 +114,20 @@ func (j *Job) LaunchPutOff(reason string, unanswered bool, next time.Time) {
 func (j *Job) LaunchRefused(cause Cause, reason string, next time.Time) {
 	a := j.Live()
 	a.Cause, a.Reason = cause, cut(reason)
+	j.refused(cause, reason)
 	a.Internal.LaunchedAt, a.Internal.CalledAt, a.Internal.Unanswered = Time{}, Time{}, false
 	j.NextAttemptAt = At(next)
 	if cause != "" {
 		reason = string(cause) + ": " + reason
 	}
 	j.StatusReason = sentence("Attempt %d waits to be launched: %s", a.Number, reason)
+}
+
+// refused remembers a refusal for as long as the job waits for a start.
+func (j *Job) refused(cause Cause, reason string) {
+	if cause.Refusal() {
+		j.Internal.RefusedCause, j.Internal.RefusedReason = cause, cut(reason)
+	}
 }
 
 // TaskCreated records the attempt's task. The first ARN stored is the attempt's task.
@@ -141,6 +149,7 @@ func (j *Job) TaskRunning(startedAt time.Time) {
 	a := j.Live()
 	a.Status = AttemptRunning
 	a.StartedAt = At(startedAt)
+	j.Internal.RefusedCause, j.Internal.RefusedReason = "", ""
 	if j.StartedAt.IsZero() {
 		j.StartedAt = a.StartedAt
 	}
@@ -178,6 +187,7 @@ func (j *Job) StopAttempt(end AttemptEnd) {
 	a := j.Live()
 	a.Status = AttemptStopped
 	a.Cause, a.Reason, a.ExitCode = end.Cause, cut(end.Reason), end.ExitCode
+	j.refused(end.Cause, end.Reason)
 	if a.StartedAt.IsZero() {
 		a.StartedAt = At(end.StartedAt)
 	}
@@ -214,6 +224,7 @@ func (j *Job) WaitUntil(next time.Time, reason string) {
 	j.StatusReason = sentence("%s", reason)
 	if last := j.Last(); last == nil || last.Ran() {
 		j.Internal.ReadyAt = At(next)
+		j.Internal.RefusedCause, j.Internal.RefusedReason = "", ""
 	}
 }
 

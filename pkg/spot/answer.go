@@ -48,7 +48,7 @@ func Answered(j *jobs.Job, call Call, answer Answer, times Times, at Moment) See
 	a := j.Live()
 	current := a != nil && call == CurrentCall(j)
 	if answer.Kind == AnswerTask {
-		return taskAnswered(j, current, answer).and(TasksSeen(j, call.Attempt, answer.Described, at))
+		return taskAnswered(j, call.Attempt, answer).and(TasksSeen(j, call.Attempt, answer.Described, at))
 	}
 	if !current || a.TaskARN != "" || a.Internal.LaunchedAt.IsZero() {
 		return ignored("an answer to an older launch")
@@ -66,14 +66,15 @@ func Answered(j *jobs.Job, call Call, answer Answer, times Times, at Moment) See
 	return Seen{Changed: true}
 }
 
-func taskAnswered(j *jobs.Job, current bool, answer Answer) Seen {
+// taskAnswered adopts a task. The first ARN that is stored is the attempt's task, whichever launch made it.
+func taskAnswered(j *jobs.Job, attempt int, answer Answer) Seen {
 	for i := range j.Attempts {
 		if j.Attempts[i].TaskARN == answer.TaskARN {
 			return ignored("the attempt's task is stored")
 		}
 	}
-	if !current || j.Live().TaskARN != "" {
-		return Seen{Ignored: "the launch is over", Strays: []string{answer.TaskARN}}
+	if a := j.Live(); a == nil || a.Number != attempt || a.TaskARN != "" {
+		return Seen{Ignored: "the attempt is over or has another task", Strays: []string{answer.TaskARN}}
 	}
 	j.TaskCreated(answer.TaskARN)
 	return Seen{Changed: true}

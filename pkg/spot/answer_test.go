@@ -78,18 +78,21 @@ func TestAThrottledCallStaysAnsweredUntilACallDies(t *testing.T) {
 	}
 }
 
-func TestALateAnswerOfAnOlderLaunchHasItsTaskStopped(t *testing.T) {
+func TestTheFirstTaskThatIsStoredIsTheAttempts(t *testing.T) {
 	t.Parallel()
 	j := launchingJob()
 	call := CurrentCall(j)
 	j.LaunchRefused(jobs.CauseQuota, "full", noon)
 	j.Relaunch(noon)
-	seen := Answered(j, call, Answer{Kind: AnswerTask, TaskARN: "arn:old"}, AWSTimes(), Moment{Now: noon})
-	if seen.Changed || len(seen.Strays) != 1 || seen.Strays[0] != "arn:old" {
-		t.Errorf("seen %+v; want the old launch's task stopped", seen)
-	}
 	if seen := Answered(j, call, refusal(jobs.CauseLaunchRejected, true), AWSTimes(), Moment{Now: noon}); seen.Changed {
 		t.Error("a refusal of an older launch moved the job")
+	}
+	if seen := Answered(j, call, Answer{Kind: AnswerTask, TaskARN: "arn:old"}, AWSTimes(), Moment{Now: noon}); !seen.Changed {
+		t.Errorf("seen %+v; want the older launch's task adopted: there is no other", seen)
+	}
+	seen := Answered(j, CurrentCall(j), Answer{Kind: AnswerTask, TaskARN: "arn:new"}, AWSTimes(), Moment{Now: noon})
+	if seen.Changed || len(seen.Strays) != 1 || seen.Strays[0] != "arn:new" {
+		t.Errorf("seen %+v; want the second task stopped", seen)
 	}
 }
 

@@ -83,15 +83,16 @@ func settleAt(a *jobs.Attempt, times Times) time.Time {
 	return a.Internal.CalledAt.Time.Add(times.FunctionTimeout + times.Settling)
 }
 
-// ClockOver tells which of the job's clocks has run out, the final one first; "" = none. A task that is being stopped
+// ClockOver tells which of the job's clocks has run out, of several the one that did first; "" = none. A task that is being stopped
 // already is left to end.
 func ClockOver(j *jobs.Job, now time.Time, times Times) jobs.StopCause {
+	var first clock
 	for _, c := range clocks(j, times) {
-		if !now.Before(c.at) {
-			return c.stop
+		if !now.Before(c.at) && (first.stop == "" || c.at.Before(first.at)) {
+			first = c
 		}
 	}
-	return ""
+	return first.stop
 }
 
 // clock is one of the job's deadlines and what is over then.
@@ -111,8 +112,9 @@ func clocks(j *jobs.Job, times Times) []clock {
 	switch {
 	case a != nil && a.Status == jobs.AttemptRunning:
 		return append(all, clock{a.StartedAt.Time.Add(timeout.AttemptDuration()), jobs.StopAttemptClock})
-	case a != nil && a.TaskARN != "" && times.StartLimit > 0 && !a.Internal.LaunchedAt.IsZero():
-		all = append(all, clock{a.Internal.LaunchedAt.Time.Add(times.StartLimit), jobs.StopNotRunning})
+	case a != nil && a.TaskARN != "" && times.StartLimit > 0 && !a.Internal.CalledAt.IsZero():
+		// From the call that made the task, not from the first of its launch: that may have been throttled for long.
+		all = append(all, clock{a.Internal.CalledAt.Time.Add(times.StartLimit), jobs.StopNotRunning})
 	}
 	return append(all, clock{j.Internal.ReadyAt.Time.Add(timeout.StartWithin()), jobs.StopStartClock})
 }
@@ -149,7 +151,8 @@ func Due(j *jobs.Job, times Times, at Moment) jobs.Time {
 	if !due.After(at.Now) {
 		due = at.Now.Add(times.Horizon + time.Duration(at.Roll*float64(times.HorizonJitter)))
 	}
-	if sooner := nextDeadline(j, times, at.Now); !sooner.IsZero() && sooner.Before(due) {
+	// A deadline that has passed is being acted on by who makes this save.
+	if sooner := nextDeadline(j, times, at.Now); sooner.After(at.Now) && sooner.Before(due) {
 		due = sooner
 	}
 	return jobs.At(due)

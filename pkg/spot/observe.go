@@ -135,13 +135,14 @@ func stopped(j *jobs.Job, t Task, at Moment) {
 	follow(j, exit, at)
 }
 
-// TaskMissing applies DescribeTasks' MISSING. ECS is eventually consistent, so it counts only Settling after launchedAt.
+// TaskMissing applies DescribeTasks' MISSING. ECS is eventually consistent, so it counts only once ECS must show what the
+// latest call of the launch made.
 func TaskMissing(j *jobs.Job, arn string, times Times, at Moment) Seen {
 	a := j.Live()
 	switch {
 	case a == nil || a.TaskARN != arn:
 		return ignored("not the live attempt's task")
-	case at.Now.Sub(a.Internal.LaunchedAt.Time) < times.Settling:
+	case at.Now.Before(settleAt(a, times)):
 		return ignored("too early to believe that the task is missing")
 	}
 	stopped(j, Task{ARN: arn, LastStatus: taskStopped, StoppedReason: "The task is lost: ECS does not know it."}, at)

@@ -128,10 +128,10 @@ func TestAMissingTaskIsBelievedOnlyAfterSettling(t *testing.T) {
 	t.Parallel()
 	j := runningJob()
 	times := AWSTimes()
-	if seen := TaskMissing(j, "arn:task/batch/1", times, Moment{Now: noon.Add(times.Settling - time.Second)}); seen.Changed {
+	if seen := TaskMissing(j, "arn:task/batch/1", times, Moment{Now: noon.Add(times.FunctionTimeout + times.Settling - time.Second)}); seen.Changed {
 		t.Error("MISSING was believed while ECS may still be settling")
 	}
-	TaskMissing(j, "arn:task/batch/1", times, Moment{Now: noon.Add(times.Settling)})
+	TaskMissing(j, "arn:task/batch/1", times, Moment{Now: noon.Add(times.FunctionTimeout + times.Settling)})
 	if got := j.Last().Cause; got != jobs.CausePlatformFailure || j.Status != jobs.StatusRunnable {
 		t.Errorf("job %s, cause %s; want RUNNABLE after a PLATFORM_FAILURE", j.Status, got)
 	}
@@ -205,5 +205,22 @@ func TestOwner(t *testing.T) {
 		if jobID != want.jobID || attempt != want.attempt || ok != want.ok {
 			t.Errorf("Owner(%q) = %q, %d, %v; want %+v", startedBy, jobID, attempt, ok, want)
 		}
+	}
+}
+
+// TestAnExitWithoutStartedAtIsAnAttemptThatRan: ECS need not have told when it started.
+func TestAnExitWithoutStartedAtIsAnAttemptThatRan(t *testing.T) {
+	t.Parallel()
+	j := newJob(func(j *jobs.Job) { j.Request.RetryStrategy.Attempts = 3 })
+	for n := range 2 {
+		now := noon.Add(time.Duration(n) * time.Hour)
+		j.BeginAttempt(jobs.FargateSpot, now)
+		j.TaskCreated("arn:task/batch/1")
+		end := stoppedTask(stopEssentialExited, exitedReason, exit(3), "")
+		end.StartedAt = time.Time{}
+		TaskSeen(j, n+1, end, Moment{Now: now})
+	}
+	if len(j.Attempts) != 2 || j.Internal.ReadyAt.Equal(noon) {
+		t.Errorf("%d entries, ready at %v; want both attempts and a new wait", len(j.Attempts), j.Internal.ReadyAt)
 	}
 }

@@ -105,23 +105,11 @@ func followPlatformFailure(j *jobs.Job, at Moment) {
 func endOverdue(j *jobs.Job, clock jobs.StopCause, at Moment) {
 	cause := jobs.CauseTimedOut
 	why := clock.Reason()
-	if clock == jobs.StopStartClock {
-		if refused := lastRefusal(j); refused != nil {
-			cause = refused.Cause
-			why += " " + string(refused.Cause) + ": " + refused.Reason
-		}
+	if refused := j.Internal.RefusedCause; clock == jobs.StopStartClock && refused != "" {
+		cause = refused
+		why += " " + string(refused) + ": " + j.Internal.RefusedReason
 	}
 	j.End(jobs.StatusFailed, cause, why, at.Now)
-}
-
-// lastRefusal is the newest attempt of the current wait that was refused, or nil.
-func lastRefusal(j *jobs.Job) *jobs.Attempt {
-	for i := len(j.Attempts) - 1; i >= 0 && !j.Attempts[i].Ran(); i-- {
-		if a := &j.Attempts[i]; a.Cause.Refusal() {
-			return a
-		}
-	}
-	return nil
 }
 
 // Provider is where the job's next attempt runs. A job that went on-demand stays there.

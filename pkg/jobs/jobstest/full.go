@@ -16,7 +16,7 @@ func Full(jobID string) *jobs.Job {
 		NextAttemptAt: epoch.Add(3 * time.Minute), CancelRequestedAt: epoch.Add(4*time.Minute + time.Millisecond), Version: 1,
 		Internal: jobs.Internal{
 			Fingerprint: "6f1ed002ab5595859014ebf0951522d9", WriteID: "w-1", SavedAt: epoch.Add(5 * time.Minute),
-			DueAt: epoch.Add(6 * time.Minute), Unpublished: 3, ReadyAt: epoch.Add(7 * time.Minute), CancelReason: "not needed",
+			DueAt: epoch.Add(6 * time.Minute), Unpublished: 3, ReadyAt: epoch.Add(7 * time.Minute), CancelReason: "not needed", RefusedCause: jobs.CauseQuota, RefusedReason: "full",
 			Container: "main", LogGroup: "/jobs", LogStreamPrefix: "main", ExpiresAt: epoch.Add(30 * 24 * time.Hour),
 		},
 	}

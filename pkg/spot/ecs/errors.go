@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -22,15 +23,13 @@ var errorRows = []struct {
 	cause      jobs.Cause
 }{
 	// AWS is busy; the call had no effect. https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html
-	{"ThrottlingException", "", spot.AnswerThrottled, ""},
-	{"Throttling", "", spot.AnswerThrottled, ""},
-	{"TooManyRequestsException", "", spot.AnswerThrottled, ""},
-	{"RequestLimitExceeded", "", spot.AnswerThrottled, ""},
+	// The SDK's own list of throttling codes is asked after these rows.
 	{"ClientException", "too many concurrent attempts", spot.AnswerThrottled, ""},
 	{"ClientException", "rate exceeded", spot.AnswerThrottled, ""},
 	// No room for now.
 	{"ClientException", "reached the limit on the number of", spot.AnswerRefused, jobs.CauseQuota},
 	{"ClientException", "provisioning", spot.AnswerRefused, jobs.CauseQuota},
+	{"LimitExceededException", "", spot.AnswerRefused, jobs.CauseQuota},
 	{"ClientException", "capacity is unavailable", spot.AnswerRefused, jobs.CauseNoCapacity},
 	{"", "enough free addresses", spot.AnswerRefused, jobs.CauseSubnetFull},
 	// The deployment's to mend.
@@ -41,6 +40,8 @@ var errorRows = []struct {
 	{"UnrecognizedClientException", "", spot.AnswerRefused, jobs.CauseDeploymentFault},
 	{"InvalidSignatureException", "", spot.AnswerRefused, jobs.CauseDeploymentFault},
 	{"ExpiredTokenException", "", spot.AnswerRefused, jobs.CauseDeploymentFault},
+	{"RequestExpired", "", spot.AnswerRefused, jobs.CauseDeploymentFault},
+	{"AccessDenied", "", spot.AnswerRefused, jobs.CauseDeploymentFault}, // STS's, when the credentials cannot be renewed
 	{"", "capacity provider", spot.AnswerRefused, jobs.CauseDeploymentFault},
 	{"", "service linked role", spot.AnswerRefused, jobs.CauseDeploymentFault},
 	{"", "service-linked role", spot.AnswerRefused, jobs.CauseDeploymentFault},
@@ -66,10 +67,35 @@ func answerOfError(err error) spot.Answer {
 			return spot.Answer{Kind: row.kind, Cause: row.cause, Reason: reason}
 		}
 	}
-	if serverFault(err, api) {
-		return spot.Answer{Kind: spot.AnswerNone, Reason: reason}
+	answer := answerOfStatus(err, api)
+	answer.Reason = reason
+	return answer
+}
+
+// answerOfStatus classifies what no row names: by the SDK's own lists of codes, then by the HTTP status. Only a 4xx that
+// neither blames access nor the moment is a refusal for good.
+func answerOfStatus(err error, api smithy.APIError) spot.Answer {
+	_, throttled := retry.DefaultThrottleErrorCodes[api.ErrorCode()]
+	_, passing := retry.DefaultRetryableErrorCodes[api.ErrorCode()]
+	status := statusOf(err)
+	switch {
+	case serverFault(err, api), passing, status == http.StatusRequestTimeout:
+		return spot.Answer{Kind: spot.AnswerNone}
+	case throttled, status == http.StatusTooManyRequests:
+		return spot.Answer{Kind: spot.AnswerThrottled}
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return spot.Answer{Kind: spot.AnswerRefused, Cause: jobs.CauseDeploymentFault}
 	}
-	return spot.Answer{Kind: spot.AnswerRefused, Cause: jobs.CauseLaunchRejected, Reason: reason}
+	return spot.Answer{Kind: spot.AnswerRefused, Cause: jobs.CauseLaunchRejected}
+}
+
+// statusOf is the HTTP status of an error's response, or 0.
+func statusOf(err error) int {
+	response, ok := errors.AsType[*smithyhttp.ResponseError](err)
+	if !ok {
+		return 0
+	}
+	return response.HTTPStatusCode()
 }
 
 // answerOfConflict adopts the task that the token has made already; without one the token made no task and never will.
@@ -86,8 +112,7 @@ func serverFault(err error, api smithy.APIError) bool {
 	if api.ErrorFault() == smithy.FaultServer {
 		return true
 	}
-	response, ok := errors.AsType[*smithyhttp.ResponseError](err)
-	return ok && response.HTTPStatusCode() >= http.StatusInternalServerError
+	return statusOf(err) >= http.StatusInternalServerError
 }
 
 // invalidParameter reports whether ECS refused the combination of parameters.

@@ -53,7 +53,7 @@ func New(api API, config Config, now func() time.Time) *Launcher {
 
 // Run calls RunTask once. Whatever happens is an answer; see spot.Answer.
 func (l *Launcher) Run(ctx context.Context, launch spot.Launch) spot.Answer {
-	out, err := l.api.RunTask(ctx, l.runTaskInput(launch))
+	out, err := l.api.RunTask(ctx, l.runTaskInput(launch), once)
 	if err != nil {
 		return answerOfError(err)
 	}
@@ -72,6 +72,10 @@ func (l *Launcher) Run(ctx context.Context, launch spot.Launch) spot.Answer {
 	}
 	return spot.Answer{Kind: spot.AnswerNone, Reason: "RunTask answered with neither a task nor a failure."}
 }
+
+// once keeps the SDK from repeating a call by itself: the refusal of a repeat would hide that the first call may have made a
+// task.
+func once(o *ecs.Options) { o.Retryer = aws.NopRetryer{} }
 
 func joinReason(reason, detail string) string {
 	if detail == "" || strings.Contains(reason, detail) {

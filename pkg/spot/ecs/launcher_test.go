@@ -48,11 +48,11 @@ func (w *wire) Do(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(text)), Request: r}, nil
 }
 
-// launcher makes a Launcher on the real SDK client, without retries of the SDK's own.
+// launcher makes a Launcher on the real SDK client.
 func launcher(answer func(operation string, body map[string]any) (int, string)) (*Launcher, *wire) {
 	w := &wire{answer: answer}
 	client := ecs.New(ecs.Options{
-		Region: "us-east-1", HTTPClient: w, RetryMaxAttempts: 1,
+		Region: "us-east-1", HTTPClient: w, Retryer: aws.NopRetryer{},
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "AKID", SecretAccessKey: "SECRET"}, nil
 		}),
@@ -132,6 +132,55 @@ func TestEveryWayInWhichRunTaskAnswers(t *testing.T) {
 }
 
 const conflictARN = "arn:aws:ecs:us-east-1:123456789012:task/batch/0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+
+// TestRunTaskIsCalledOnce has the SDK's own retries on: the first request is lost and may have made a task, so what a repeat
+// says would prove nothing.
+func TestRunTaskIsCalledOnce(t *testing.T) {
+	t.Parallel()
+	first := true
+	w := &wire{answer: func(string, map[string]any) (int, string) {
+		if first {
+			first = false
+			return 0, ""
+		}
+		return 400, `{"__type":"AccessDeniedException","message":"no"}`
+	}}
+	client := ecs.New(ecs.Options{Region: "us-east-1", HTTPClient: w, Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{AccessKeyID: "AKID", SecretAccessKey: "SECRET"}, nil
+	})})
+	answer := New(client, Config{Cluster: "batch", Subnets: []string{"subnet-1"}}, time.Now).Run(t.Context(), spot.Launch{TaskDefinition: "job:7"})
+	if answer.Kind != spot.AnswerNone || len(w.sent) != 1 {
+		t.Errorf("%d requests, answer %+v; want one, without an answer", len(w.sent), answer)
+	}
+}
+
+// TestErrorsThatAreNobodysRefusal has codes that no row names.
+func TestErrorsThatAreNobodysRefusal(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		status int
+		code   string
+		kind   spot.AnswerKind
+		cause  jobs.Cause
+	}{
+		{403, "AccessDenied", spot.AnswerRefused, jobs.CauseDeploymentFault},
+		{403, "MissingAuthenticationTokenException", spot.AnswerRefused, jobs.CauseDeploymentFault},
+		{403, "InvalidClientTokenId", spot.AnswerRefused, jobs.CauseDeploymentFault},
+		{400, "RequestExpired", spot.AnswerRefused, jobs.CauseDeploymentFault},
+		{408, "RequestTimeout", spot.AnswerNone, ""},
+		{400, "RequestTimeoutException", spot.AnswerNone, ""},
+		{429, "TooManyRequests", spot.AnswerThrottled, ""},
+		{400, "ThrottledException", spot.AnswerThrottled, ""},
+		{400, "RequestThrottledException", spot.AnswerThrottled, ""},
+		{400, "LimitExceededException", spot.AnswerRefused, jobs.CauseQuota},
+		{500, "ThrottlingException", spot.AnswerNone, ""},
+	} {
+		l, _ := launcher(always(c.status, `{"__type":"`+c.code+`","message":"x"}`))
+		if got := l.Run(t.Context(), spot.Launch{}); got.Kind != c.kind || got.Cause != c.cause {
+			t.Errorf("%d %s: kind %d, cause %q; want %d, %q", c.status, c.code, got.Kind, got.Cause, c.kind, c.cause)
+		}
+	}
+}
 
 // TestTheWholeRunTaskRequest shows what goes over the wire for a launch with everything in it.
 func TestTheWholeRunTaskRequest(t *testing.T) {

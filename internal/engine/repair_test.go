@@ -1,0 +1,231 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/spotbatch/spotbatch/internal/engine"
+	"github.com/spotbatch/spotbatch/pkg/jobs"
+	"github.com/spotbatch/spotbatch/pkg/spot"
+)
+
+func count(calls []string, what string) (n int) {
+	for _, c := range calls {
+		if c == what {
+			n++
+		}
+	}
+	return n
+}
+
+func (w *world) sweepAt(d time.Duration) {
+	w.t.Helper()
+	w.now = start.Add(d)
+	w.deliver(func(e *engine.Engine) error {
+		_, err := e.Sweep(w.t.Context(), time.Time{})
+		return err
+	})
+}
+
+var (
+	silentForever = taskScript{silent: true, forever: true, code: code(143)}
+	overQuota     = taskScript{answer: &spot.Answer{Kind: spot.AnswerRefused, Cause: jobs.CauseQuota, Reason: "limit", Firm: true}}
+)
+
+// TestATaskThatWeStoppedIsLookedAt has the STOPPED event of our own StopTask lost: StopTask again would say nothing.
+func TestATaskThatWeStoppedIsLookedAt(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		request string
+		cancel  bool
+		want    jobs.Cause
+	}{
+		"after a cancel":            {plainRequest, true, jobs.CauseCancelled},
+		"after the attempt's clock": {`{"jobName":"report","taskDefinition":"job","timeout":{"attemptDurationSeconds":3600}}`, false, jobs.CauseTimedOut},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, silentForever)
+			w.submit("job-1", c.request)
+			if c.cancel {
+				w.deliver(func(e *engine.Engine) error { _, err := e.Cancel(t.Context(), "job-1", ""); return err })
+			}
+			w.settleDown()
+			if j := w.job("job-1"); j.Cause != c.want {
+				t.Errorf("after a day the job is %s %s; StopTask %d, DescribeTasks %d", j.Status, j.Cause, count(w.ecs.calls, "StopTask"), count(w.ecs.calls, "DescribeTasks"))
+			}
+		})
+	}
+}
+
+// TestATaskThatRunsIsNotStoppedForNotRunning has the RUNNING event lost: before a clock stops a task, ECS is asked.
+func TestATaskThatRunsIsNotStoppedForNotRunning(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		request string
+		at      time.Duration
+	}{
+		"by the start clock":    {`{"jobName":"report","taskDefinition":"job","timeout":{"startWithinSeconds":300}}`, 5*time.Minute + time.Second},
+		"by the thirty minutes": {plainRequest, 31 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, silentForever)
+			w.submit("job-1", c.request)
+			w.sweepAt(c.at)
+			if n := count(w.ecs.calls, "StopTask"); n > 0 || w.job("job-1").Status != jobs.StatusRunning {
+				t.Errorf("calls %v, job %s", w.ecs.calls, w.job("job-1").StatusReason)
+			}
+		})
+	}
+}
+
+type failingStop struct{ engine.Launcher }
+
+func (failingStop) Stop(context.Context, string, string) error { return errors.New("Rate exceeded") }
+
+func TestAStrayThatCouldNotBeStoppedIsDeliveredAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, succeeds)
+	w.submit("job-1", plainRequest)
+	w.drain()
+	e := w.engine()
+	e.Launcher = failingStop{e.Launcher}
+	stray := spot.Task{ARN: "arn/stray", StartedBy: "test/job-1/1", LastStatus: "RUNNING", DesiredStatus: "RUNNING", Version: 4}
+	if _, err := e.Observe(t.Context(), stray); err == nil {
+		t.Error("the stray runs on and its event is acknowledged")
+	}
+}
+
+type poisonedStore struct {
+	jobs.Store
+	id string
+}
+
+func (p poisonedStore) Save(ctx context.Context, j *jobs.Job) error {
+	if j.JobID == p.id {
+		return errors.New("poison")
+	}
+	return p.Store.Save(ctx, j)
+}
+
+func TestOneBadJobDoesNotKeepTheOthersFromTheirTurn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i := range 150 { // more than a page
+		w.ecs.script = append(w.ecs.script, silentForever)
+		w.submit(fmt.Sprintf("job-%03d", i), plainRequest)
+	}
+	w.store = poisonedStore{w.store, "job-005"}
+	w.now = w.now.Add(20 * time.Minute)
+	visited, err := w.engine().Sweep(t.Context(), time.Time{})
+	if visited != 150 || err == nil {
+		t.Errorf("%d of 150 visited, error %v; want all, and the one error told", visited, err)
+	}
+}
+
+type throttledUntil struct {
+	engine.Launcher
+	w  *world
+	at time.Time
+}
+
+func (l throttledUntil) Run(ctx context.Context, launch spot.Launch) spot.Answer {
+	if l.w.now.Before(l.at) {
+		return spot.Answer{Kind: spot.AnswerThrottled, Reason: "Rate exceeded"}
+	}
+	return l.Launcher.Run(ctx, launch)
+}
+
+func TestATaskThatCameLateInItsLaunchHasItsThirtyMinutes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, taskScript{pending: true})
+	e := w.engine()
+	e.Launcher = throttledUntil{e.Launcher, w, start.Add(31 * time.Minute)}
+	if _, err := e.Submit(t.Context(), engine.Submission{JobID: "job-1", Body: []byte(plainRequest)}); err != nil {
+		t.Fatal(err)
+	}
+	for len(w.ecs.tasks) == 0 {
+		w.now = w.now.Add(time.Minute)
+		if _, err := e.Sweep(t.Context(), time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := count(w.ecs.calls, "StopTask"); n > 0 {
+		t.Errorf("the first task was made and stopped in the same breath: %v", w.ecs.calls)
+	}
+}
+
+func TestTheLastRefusalIsTheCauseThoughATaskCameToBe(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, overQuota, overQuota, taskScript{pending: true})
+	w.submit("job-1", `{"jobName":"report","taskDefinition":"job","timeout":{"startWithinSeconds":300}}`)
+	w.settleDown()
+	if j := w.job("job-1"); j.Cause != jobs.CauseQuota {
+		t.Errorf("%s; %s", summary(j), j.StatusReason)
+	}
+}
+
+func TestOfTwoClocksTheFirstCounts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, overQuota, overQuota, overQuota, overQuota, overQuota, overQuota, overQuota, overQuota)
+	w.submit("job-1", `{"jobName":"report","taskDefinition":"job","timeout":{"startWithinSeconds":100,"totalSeconds":110}}`)
+	w.settleDown()
+	if j := w.job("job-1"); j.Cause != jobs.CauseQuota {
+		t.Errorf("%s; %s", summary(j), j.StatusReason)
+	}
+}
+
+type failingFind struct{ engine.Launcher }
+
+func (failingFind) Find(context.Context, string, string) ([]spot.Task, error) {
+	return nil, errors.New("Rate exceeded")
+}
+
+func TestASettlingThatFailedWaitsBeforeItIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, taskScript{lost: true, silent: true, forever: true})
+	w.submit("job-1", plainRequest)
+	w.deliver(func(e *engine.Engine) error { _, err := e.Cancel(t.Context(), "job-1", ""); return err })
+	w.now = w.now.Add(10 * time.Minute)
+	e := w.engine()
+	e.Launcher = failingFind{e.Launcher}
+	_, _ = e.Sweep(t.Context(), time.Time{})
+	if j := w.job("job-1"); !j.Internal.DueAt.After(w.now) {
+		t.Errorf("due at %v, which has passed at %v: everybody would ask ECS at once", j.Internal.DueAt, w.now)
+	}
+}
+
+// TestAnIntentIsStoredOnlyByWhoActs: an intent without a call would count as a call without an answer.
+func TestAnIntentIsStoredOnlyByWhoActs(t *testing.T) {
+	t.Parallel()
+	t.Run("though a publication fails meanwhile", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, interrupted, noCapacity, succeeds)
+		w.submit("job-1", `{"jobName":"report","taskDefinition":"job","capacity":{"spotAttempts":2}}`)
+		w.mute = true
+		w.drain()
+		if n := count(w.ecs.calls, "RunTask"); n != 3 {
+			t.Errorf("attempt %d is stored as launched after %d RunTasks, want 3", w.job("job-1").Last().Number, n)
+		}
+	})
+	t.Run("though the rounds of an invocation are used up", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		for range 20 {
+			w.ecs.script = append(w.ecs.script, overQuota)
+		}
+		w.roll = 0 // no backoff at all
+		w.submit("job-1", plainRequest)
+		j := w.job("job-1")
+		if n := count(w.ecs.calls, "RunTask"); n != j.Last().Launches {
+			t.Errorf("launch %d is stored as called, %d calls were made", j.Last().Launches, n)
+		}
+		if soon := j.Internal.DueAt.Sub(w.now); soon > time.Minute {
+			t.Errorf("the job goes on in %v", soon)
+		}
+	})
+}
