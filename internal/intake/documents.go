@@ -77,27 +77,52 @@ func (r *Documents) lines(in *lineReader, first []byte) func() (Document, error)
 
 // documents reads documents of any layout, one after another.
 func (r *Documents) documents(in io.Reader) func() (Document, error) {
-	decoder := json.NewDecoder(in)
+	limit := &limiter{in: in}
+	decoder := json.NewDecoder(limit)
 	n := 0
 	return func() (Document, error) {
-		var body json.RawMessage
-		if err := decoder.Decode(&body); err != nil {
-			return Document{}, r.syntax(r.name, decoder, err)
-		}
 		where := r.name
 		if n > 0 {
 			where = fmt.Sprintf("%s[%d]", r.name, n)
+		}
+		var body json.RawMessage
+		limit.refill()
+		if err := decoder.Decode(&body); err != nil {
+			return Document{}, r.syntax(r.name, decoder, err)
 		}
 		n++
 		return Document{where, body}, nil
 	}
 }
 
+// limiter keeps the decoder from holding a document that is larger than any request: refill allows it one more.
+type limiter struct {
+	in   io.Reader
+	left int
+}
+
+var errTooLarge = fmt.Errorf("is larger than a request may be, %d bytes", jobs.RequestBytesMax)
+
+// refill allows several times what a request may be: a document that is merely too large is refused by itself, and the file is
+// read on.
+func (l *limiter) refill() { l.left = 16 * jobs.RequestBytesMax }
+
+func (l *limiter) Read(p []byte) (int, error) {
+	if l.left <= 0 {
+		return 0, errTooLarge
+	}
+	n, err := l.in.Read(p[:min(len(p), l.left)])
+	l.left -= n
+	return n, err
+}
+
 // array reads the elements of one array.
 func (r *Documents) array(in io.Reader) func() (Document, error) {
-	decoder := json.NewDecoder(in)
+	limit := &limiter{in: in}
+	decoder := json.NewDecoder(limit)
 	n, opened := 0, false
 	return func() (Document, error) {
+		limit.refill()
 		if !opened {
 			opened = true
 			if _, err := decoder.Token(); err != nil {
@@ -135,6 +160,9 @@ func unexpectedEnd(err error) error {
 func (r *Documents) syntax(where string, decoder *json.Decoder, err error) error {
 	if _, bad := errors.AsType[*json.SyntaxError](err); bad {
 		return &SyntaxError{where, fmt.Sprintf("is not valid JSON near byte %d of the file", decoder.InputOffset())}
+	}
+	if errors.Is(err, errTooLarge) {
+		return &SyntaxError{where, errTooLarge.Error()}
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return &SyntaxError{where, "is not complete JSON: the file ends in the middle of it"}

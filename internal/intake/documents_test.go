@@ -54,7 +54,13 @@ func TestRequests(t *testing.T) {
 		"an array with a bad element":           {`[{"a":1},{"a":}]`, []string{`f[0] {"a":1}`}, "f[1]: is not valid JSON near byte 9 of the file"},
 		"an array with more after it":           {`[] {}`, nil, "f: has more after the array"},
 		"a document that breaks off":            {"{\n", nil, "f: is not complete JSON: the file ends in the middle of it"},
-		"a long line first":                     {long + "\n{}", []string{"f " + long, "f[1] {}"}, ""},
+		"a document that is larger than a request": {
+			"{\n\"a\":\"" + strings.Repeat("x", 40*jobs.RequestBytesMax) + "\"}", nil, "f: is larger than a request may be, 262144 bytes",
+		},
+		"an element that is larger than a request": {
+			"[{\"a\":\"" + strings.Repeat("x", 40*jobs.RequestBytesMax) + "\"}]", nil, "f[0]: is larger than a request may be, 262144 bytes",
+		},
+		"a long line first": {long + "\n{}", []string{"f " + long, "f[1] {}"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -30,6 +30,17 @@ import (
 // ErrLocked says that another process executes on the data directory.
 var ErrLocked = errors.New("another spotbatch runs on this data directory")
 
+// ErrUsage marks an error that whoever started the system must mend: a file that is missing or bad.
+var ErrUsage = errors.New("bad input")
+
+// usage marks an error as the caller's to mend, without changing its text.
+func usage(err error) error { return usageError{err} }
+
+type usageError struct{ error }
+
+func (usageError) Is(target error) bool { return target == ErrUsage }
+func (e usageError) Unwrap() error      { return e.error }
+
 // runner names the deployment on one machine; the data directory tells deployments apart.
 const runner = "local"
 

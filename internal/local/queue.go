@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -27,63 +26,120 @@ const (
 	rejectedDir = "rejected"
 )
 
-// runQueueFolder takes every file that appears in a folder as messages of the jobs queue until ctx ends: one request, an
-// array of them, or one a line. A file is acknowledged by moving it to accepted/; what was refused is in rejected/, with
-// the reason. A file that is met again after a crash makes no second job: its messages are identified by its name, its time
-// and their place.
-func (s *System) runQueueFolder(ctx context.Context, folder string) error {
-	for _, dir := range []string{acceptedDir, rejectedDir} {
-		if err := os.MkdirAll(filepath.Join(folder, dir), 0o700); err != nil {
-			return fmt.Errorf("watch queue folder: %w", err)
-		}
-	}
-	return every(ctx, queueEvery, func() {
-		entries, err := os.ReadDir(folder)
-		if err != nil {
-			s.options.Log.Error("queue folder cannot be read", slog.String("error", err.Error()))
-		}
-		for _, entry := range entries {
-			if err := s.takeFile(ctx, folder, entry); err != nil && ctx.Err() == nil {
-				s.options.Log.Error("queue file is left for later", slog.String("file", entry.Name()), slog.String("error", err.Error()))
-			}
-		}
-	})
+// queueFolder is a folder whose files are messages of the jobs queue: one request, an array of them, or one a line. A file is
+// acknowledged by moving it to accepted/; what was refused is in rejected/, with the reason. A file that is met again after a
+// crash makes no second job: its messages are identified by its name, its time and their place.
+type queueFolder struct {
+	system *System
+	path   string
+	files  map[string]*queueFile // what is in the folder, by name
 }
 
-// takeFile submits what a file holds and moves it away. Hidden files and *.tmp are somebody's work in progress.
-func (s *System) takeFile(ctx context.Context, folder string, entry fs.DirEntry) error {
-	name := entry.Name()
-	if !entry.Type().IsRegular() || strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".tmp") {
-		return nil
+// queueFile is a file as the last look found it.
+type queueFile struct {
+	size     int64
+	modified time.Time
+	since    time.Time // by our own clock: a file's time may lie in the future
+	trouble  string    // why it was left, as last said
+	saidAt   time.Time
+}
+
+// prepareQueue makes the folders of a queue.
+func prepareQueue(path string) error {
+	for _, dir := range []string{acceptedDir, rejectedDir} {
+		if err := os.MkdirAll(filepath.Join(path, dir), 0o700); err != nil {
+			return fmt.Errorf("prepare queue folder: %w", err)
+		}
 	}
-	info, err := entry.Info()
-	if err != nil || time.Since(info.ModTime()) < queueSettle {
-		return nil // gone already, or still being written
+	return nil
+}
+
+// runQueueFolder takes the files that appear in a prepared folder until ctx ends.
+func (s *System) runQueueFolder(ctx context.Context, path string) error {
+	q := &queueFolder{system: s, path: path, files: map[string]*queueFile{}}
+	return every(ctx, queueEvery, func() { q.look(ctx, time.Now()) })
+}
+
+// look takes the files that have been left alone for long enough.
+func (q *queueFolder) look(ctx context.Context, now time.Time) {
+	entries, err := os.ReadDir(q.path)
+	if err != nil {
+		q.system.options.Log.Error("queue folder cannot be read", slog.String("error", err.Error()))
 	}
-	path := filepath.Join(folder, name)
-	f, err := os.Open(path)
+	found := map[string]*queueFile{}
+	for _, entry := range entries {
+		name := entry.Name()
+		// Hidden files and *.tmp are somebody's work in progress.
+		if !entry.Type().IsRegular() || strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".tmp") {
+			continue
+		}
+		info, err := entry.Info()
+		if err != nil {
+			continue // gone already
+		}
+		file := q.files[name]
+		if file == nil || file.size != info.Size() || !file.modified.Equal(info.ModTime()) {
+			file = &queueFile{size: info.Size(), modified: info.ModTime(), since: now}
+		}
+		found[name] = file
+		if now.Sub(file.since) < queueSettle {
+			continue
+		}
+		if err := q.take(ctx, name, file); err != nil && ctx.Err() == nil {
+			q.complain(name, file, err, now)
+		}
+	}
+	q.files = found
+}
+
+// complain says why a file is left for later; the same thing once a minute.
+func (q *queueFolder) complain(name string, file *queueFile, err error, now time.Time) {
+	if file.trouble == err.Error() && now.Sub(file.saidAt) < time.Minute {
+		return
+	}
+	file.trouble, file.saidAt = err.Error(), now
+	q.system.options.Log.Error("queue file is left for later", slog.String("file", name), slog.String("error", err.Error()))
+}
+
+// take submits what a file holds and moves it away.
+func (q *queueFolder) take(ctx context.Context, name string, file *queueFile) error {
+	f, err := os.Open(filepath.Join(q.path, name))
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	identity := fmt.Sprintf("file:%s:%d", name, info.ModTime().UnixNano())
-	rejected, err := s.takeMessages(ctx, intake.NewDocuments(name, f), identity)
+	identity := fmt.Sprintf("file:%s:%d", name, file.modified.UnixNano())
+	rejected, err := q.system.takeMessages(ctx, intake.NewDocuments(name, f), identity)
 	if err != nil {
 		return err
 	}
 	if len(rejected) == 0 {
-		return os.Rename(path, filepath.Join(folder, acceptedDir, name))
+		return q.move(name, acceptedDir, file)
 	}
 	reasons := []byte(strings.Join(rejected, "\n") + "\n")
-	if err := os.WriteFile(filepath.Join(folder, rejectedDir, name+".reason.txt"), reasons, 0o600); err != nil {
+	// A name may be 255 bytes long, and the reason's is longer.
+	reasonFile := name[:min(len(name), 200)] + ".reason.txt"
+	if err := os.WriteFile(filepath.Join(q.path, rejectedDir, reasonFile), reasons, 0o600); err != nil {
 		return err
 	}
-	return os.Rename(path, filepath.Join(folder, rejectedDir, name))
+	return q.move(name, rejectedDir, file)
+}
+
+// move moves a file to a folder below, beside an earlier one of the same name.
+func (q *queueFolder) move(name, dir string, file *queueFile) error {
+	target := filepath.Join(q.path, dir, name)
+	if _, err := os.Lstat(target); err == nil {
+		target = filepath.Join(q.path, dir, fmt.Sprintf("%d-%s", file.modified.UnixNano(), name[:min(len(name), 200)]))
+	}
+	return os.Rename(filepath.Join(q.path, name), target)
 }
 
 // runQueueReader takes each document of a stream as a message of the jobs queue until it ends.
 func (s *System) runQueueReader(ctx context.Context, in io.Reader) error {
 	_, err := s.takeMessages(ctx, intake.NewDocuments("queue", in), "stream:"+engine.RandomID())
+	if err == nil && ctx.Err() == nil {
+		s.options.Log.Warn("the queue has ended; no further requests are read from it")
+	}
 	return err
 }
 
@@ -118,8 +174,12 @@ func (s *System) takeMessage(ctx context.Context, messageID string, body []byte)
 		return "the jobs queue takes job requests alone, not a " + string(item.Kind), nil
 	}
 	submission := engine.Submission{JobID: item.ID(), Body: item.Request}
+	var job *jobs.Job
 	if err = item.Err; err == nil {
-		_, err = s.Engine.Submit(ctx, submission)
+		job, err = s.Engine.Submit(ctx, submission)
+	}
+	if err == nil && job.Cause == jobs.CauseRequestRejected { // met again: it was refused before
+		return job.StatusReason, nil
 	}
 	invalid, bad := errors.AsType[*jobs.InvalidRequest](err)
 	if !bad {

@@ -92,9 +92,15 @@ func TestAFileThatIsMetAgainAfterACrashMakesNoSecondJob(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
+		if err := prepareQueue(folder); err != nil {
+			t.Fatal(err)
+		}
 		done := make(chan error, 1)
 		go func() { done <- s.runQueueFolder(ctx, folder) }()
 		waitFile(t, filepath.Join(folder, acceptedDir, "job.json"))
+		if err := os.Remove(filepath.Join(folder, acceptedDir, "job.json")); err != nil {
+			t.Fatal(err)
+		}
 		cancel()
 		if err := <-done; err != nil {
 			t.Fatal(err)
@@ -102,6 +108,49 @@ func TestAFileThatIsMetAgainAfterACrashMakesNoSecondJob(t *testing.T) {
 	}
 	if got := list(t, s); len(got) != 1 {
 		t.Errorf("%d jobs, want 1", len(got))
+	}
+}
+
+// TestAFileThatWasRefusedIsRefusedAgain plays the crash between the refusal and the move: it must not end among the accepted.
+func TestAFileThatWasRefusedIsRefusedAgain(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	s := up(t, func(o *Options) { o.QueueFolder = folder })
+	bad := `{"jobName":"a","jobId":"bad","taskDefinition":"no-such"}`
+	drop(t, folder, "first.json", bad)
+	waitFile(t, filepath.Join(folder, rejectedDir, "first.json"))
+	long := strings.Repeat("x", 245) + ".json" // its reason's name would be too long
+	drop(t, folder, long[1:], bad)
+	waitFile(t, filepath.Join(folder, rejectedDir, long[1:]))
+	if taken, _ := filepath.Glob(filepath.Join(folder, acceptedDir, "*")); len(taken) != 0 {
+		t.Errorf("accepted: %v", taken)
+	}
+	wait(t, s, "bad", "ended", ended)
+}
+
+func TestAFileFromTheFutureIsTakenAndAnEarlierOneOfItsNameIsKept(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	s := up(t, func(o *Options) { o.QueueFolder = folder })
+	for n := range 2 {
+		drop(t, folder, "job.json", request("a", "true", ""))
+		future := time.Now().Add(time.Hour)
+		if err := os.Chtimes(filepath.Join(folder, "job.json"), future, future); err != nil {
+			t.Fatal(err)
+		}
+		deadline := time.Now().Add(20 * time.Second)
+		for {
+			if taken, _ := filepath.Glob(filepath.Join(folder, acceptedDir, "*")); len(taken) == n+1 {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("file %d was not taken", n+1)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	if got := list(t, s); len(got) != 2 {
+		t.Errorf("%d jobs, want 2", len(got))
 	}
 }
 

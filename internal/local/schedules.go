@@ -33,8 +33,8 @@ func (s *System) runSchedules(ctx context.Context, entries []schedule.Entry) err
 		wake := time.Now().Add(time.Minute) // at the latest: the machine's clock may be set
 		for _, entry := range entries {
 			next, err := s.fireDue(ctx, entry, time.Now())
-			if err != nil {
-				return err
+			if err != nil && ctx.Err() == nil { // said, and tried again at the next look: the others go on
+				s.options.Log.Error("schedule", slog.String("schedule", entry.Name), slog.String("error", err.Error()))
 			}
 			if !next.IsZero() && next.Before(wake) {
 				wake = next
@@ -93,7 +93,7 @@ func (s *System) fire(ctx context.Context, entry schedule.Entry, due time.Time) 
 	j, err := s.Engine.Submit(ctx, engine.Submission{JobID: jobs.ResolveID(body), Body: body})
 	if invalid, ok := errors.AsType[*jobs.InvalidRequest](err); ok {
 		s.options.Log.Error("schedule's request refused", slog.String("schedule", entry.Name), slog.String("reason", invalid.Error()))
-		return nil // the next firing would be refused as well; the others go on
+		return s.Engine.Reject(ctx, engine.Submission{JobID: jobs.ResolveID(body), Body: body}, invalid)
 	}
 	if err != nil {
 		return fmt.Errorf("fire schedule %s: %w", entry.Name, err)

@@ -37,12 +37,17 @@ type Status struct {
 func (s *System) Up(ctx context.Context, ready func(Status)) error {
 	faults, err := fargate.ParseFaults(s.options.Inject)
 	if err != nil {
-		return err
+		return usage(err)
 	}
 	var schedules []schedule.Entry
 	if s.options.Schedules != "" {
 		if schedules, err = schedule.Load(s.options.Schedules); err != nil {
-			return err
+			return usage(err)
+		}
+	}
+	if s.options.QueueFolder != "" {
+		if err := prepareQueue(s.options.QueueFolder); err != nil {
+			return usage(err)
 		}
 	}
 	held, err := lock(s.options.DataDir, lockPatience)
@@ -71,7 +76,7 @@ func (s *System) prepare(ctx context.Context, faults []fargate.Fault) (Status, e
 	}
 	loaded, err := s.Cluster.LoadTaskDefinitions(ctx, s.options.TaskDefinitions...)
 	if err != nil {
-		return status, err
+		return status, usage(err)
 	}
 	for _, definition := range loaded {
 		status.TaskDefinitions = append(status.TaskDefinitions, jobs.TaskID(definition.ARN))

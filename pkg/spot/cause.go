@@ -98,6 +98,7 @@ var startFailures = []struct {
 	{[]string{"container", "no such file or directory"}, jobs.CauseStartFailed},
 	{[]string{"container", "permission denied"}, jobs.CauseStartFailed},
 	{[]string{"container", "exec format error"}, jobs.CauseStartFailed},
+	{[]string{"cannotstartcontainererror", "exec:"}, jobs.CauseStartFailed}, // whatever else keeps a program from being run
 }
 
 // classifyStartFailure maps the reason of a task that never ran. What is unknown is the platform's: tried again, five times.

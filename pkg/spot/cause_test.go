@@ -160,6 +160,7 @@ func TestCauseOfATaskThatNeverRan(t *testing.T) {
 		"ResourceInitializationError: failed to invoke EFS utils commands to set up EFS volumes":                                         jobs.CauseStartFailed,
 		"Fetching secret data from AWS Secrets Manager in region us-east-1: AccessDeniedException":                                       jobs.CauseStartFailed,
 		"CannotStartContainerError: exec: \"nosuch\": executable file not found in $PATH":                                                jobs.CauseStartFailed,
+		"CannotStartContainerError: exec: \"/bin/sh\": argument list too long":                                                           jobs.CauseStartFailed,
 		"CannotStartContainerError: exec format error":                                                                                   jobs.CauseStartFailed,
 	} {
 		t.Run(reason, func(t *testing.T) {
