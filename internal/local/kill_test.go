@@ -197,6 +197,29 @@ func TestASecondEngineIsRefused(t *testing.T) {
 	}
 }
 
+func TestAnEngineWhoseDataDirectoryIsGoneEnds(t *testing.T) {
+	t.Parallel()
+	dir, _ := prepareDir(t)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), upEnvironment+"="+dir)
+	var said strings.Builder
+	cmd.Stderr = &said
+	out, err := cmd.StdoutPipe()
+	if err != nil || cmd.Start() != nil {
+		t.Fatal(err)
+	}
+	defer kill(cmd)
+	if _, err := fmt.Fscanln(out, new(string)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(dir, "data"), filepath.Join(dir, "gone")); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err == nil || !strings.Contains(said.String(), "was removed or replaced") {
+		t.Errorf("ended with %v, saying %q", err, said.String())
+	}
+}
+
 // TestTwoProcessesSubmitAThousandJobsEach has two processes write to one data directory while the engine runs.
 func TestTwoProcessesSubmitAThousandJobsEach(t *testing.T) {
 	t.Parallel()

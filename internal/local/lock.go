@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -37,6 +38,28 @@ func lock(dataDir string, patience time.Duration) (*os.File, error) {
 		return nil, errors.Join(fmt.Errorf("take engine lock: %w", err), f.Close())
 	}
 	return f, nil
+}
+
+// guard ends with an error once the engine lock's file is not the one that was taken: the data directory was removed or
+// replaced, and who goes on would work on files that nobody else can see.
+func (s *System) guard(ctx context.Context, held *os.File) error {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		ours, err := held.Stat()
+		if err != nil {
+			return fmt.Errorf("look at engine lock: %w", err)
+		}
+		there, err := os.Stat(held.Name())
+		if err != nil || !os.SameFile(ours, there) {
+			return fmt.Errorf("the data directory %s was removed or replaced while the engine ran", s.options.DataDir)
+		}
+	}
 }
 
 // Running reports whether a process holds the engine lock.

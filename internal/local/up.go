@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -64,7 +65,7 @@ func (s *System) Up(ctx context.Context, ready func(Status)) error {
 		return err
 	}
 	status.Executor = name
-	err = s.execute(ctx, executor, schedules, func() { ready(status) })
+	err = s.execute(ctx, executor, held, schedules, func() { ready(status) })
 	return errors.Join(err, executor.Close())
 }
 
@@ -87,12 +88,13 @@ func (s *System) prepare(ctx context.Context, faults []fargate.Fault) (Status, e
 }
 
 // execute runs the parts of the system side by side until ctx ends or one of them fails.
-func (s *System) execute(ctx context.Context, executor fargate.Executor, schedules []schedule.Entry, ready func()) error {
+func (s *System) execute(ctx context.Context, executor fargate.Executor, held *os.File, schedules []schedule.Entry, ready func()) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.Cluster.Run(ctx, executor) })
-	group.Go(func() error { return s.Cluster.Deliver(ctx, eventWorkers, s.observe) })
+	group.Go(func() error { return s.deliver(ctx) })
 	group.Go(func() error { return s.sweep(ctx) })
 	group.Go(func() error { return s.tidy(ctx) })
+	group.Go(func() error { return s.guard(ctx, held) })
 	if len(schedules) > 0 {
 		group.Go(func() error { return s.runSchedules(ctx, schedules) })
 	}
@@ -108,6 +110,16 @@ func (s *System) execute(ctx context.Context, executor fargate.Executor, schedul
 	}
 	ready()
 	return group.Wait()
+}
+
+// deliver takes in task events until ctx ends. A store that fails for a while (a full disk) is no reason to give up: what is
+// not acknowledged is delivered again.
+func (s *System) deliver(ctx context.Context) error {
+	return every(ctx, sweepEvery, func() {
+		if err := s.Cluster.Deliver(ctx, eventWorkers, s.observe); err != nil && ctx.Err() == nil {
+			s.options.Log.Error("take in events", slog.String("error", err.Error()))
+		}
+	})
 }
 
 // observe takes in one task event. A malformed one is put aside with a line in the log: nothing can mend it.
