@@ -8,7 +8,10 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/spotbatch/spotbatch/internal/engine"
 	"github.com/spotbatch/spotbatch/internal/local"
@@ -80,14 +83,38 @@ var _ machine = (*localMachine)(nil)
 
 // openLocal opens a data directory. Only a verb that executes may make one: a wrong --data is an error for the others.
 func openLocal(ctx context.Context, options local.Options, create bool) (machine, error) {
-	if _, err := os.Stat(options.DataDir); errors.Is(err, fs.ErrNotExist) && !create {
+	info, err := os.Stat(options.DataDir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && create:
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("there is no data directory %s here: start 'spotbatch local up', or give --data", options.DataDir)
+	case err == nil && !info.IsDir():
+		return nil, usageError(fmt.Errorf("--data %s is no directory", options.DataDir))
+	case err == nil:
+		err = accessible(options.DataDir)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s must be readable and writable by this user: %w", options.DataDir, err)
 	}
 	system, err := local.Open(ctx, options)
 	if err != nil {
 		return nil, err
 	}
 	return &localMachine{System: system, sizes: map[string]spot.TaskDefinition{}}, nil
+}
+
+// accessible reports what of a data directory this process may not read and write, which SQLite does not tell.
+func accessible(dir string) error {
+	if err := unix.Access(dir, unix.R_OK|unix.W_OK|unix.X_OK); err != nil {
+		return err
+	}
+	for _, name := range []string{"spotbatch.db", "spotbatch.db-wal", "spotbatch.db-shm"} {
+		file := filepath.Join(dir, name)
+		if err := unix.Access(file, unix.R_OK|unix.W_OK); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return &fs.PathError{Op: "access", Path: file, Err: err}
+		}
+	}
+	return nil
 }
 
 func (m *localMachine) Submit(ctx context.Context, submission engine.Submission) (*jobs.Job, error) {

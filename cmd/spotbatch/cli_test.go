@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -97,25 +99,38 @@ func TestCommands(t *testing.T) {
 		"local run beside an engine": {func(m *fakeMachine) {
 			m.up = func(context.Context, func(local.Status)) error { return local.ErrLocked }
 		}, good, []string{"local", "run", "-f", "-"}},
-		"local run with flags that cannot be": {nil, "", []string{"local", "run", "--executor", "vm", "--time-scale", "0", "--max-tasks", "-1", "--launch-delay", "-1s"}},
-		"list":                                {ended, "", []string{"list"}},
-		"list by status":                      {ended, "", []string{"list", "--status", "failed", "-q"}},
-		"list by a status that is none":       {ended, "", []string{"list", "--status", "DONE"}},
-		"list one of many":                    {ended, "", []string{"list", "--limit", "1"}},
-		"list nothing":                        {nil, "", []string{"list"}},
-		"list nothing as documents":           {nil, "", []string{"list", "-o", "json"}},
-		"list one as documents":               {ended, "", []string{"list", "-o", "json", "--limit", "1"}},
-		"list since a time that is none":      {nil, "", []string{"list", "--since", "soon"}},
-		"describe as a document":              {ended, "", []string{"describe", "done", "-o", "json"}},
-		"describe a job that is not":          {ended, "", []string{"describe", "nothing"}},
-		"why":                                 {ended, "", []string{"why", "done"}},
-		"logs":                                {ended, "", []string{"logs", "done"}},
-		"logs of an attempt that is not":      {ended, "", []string{"logs", "done", "--attempt", "2"}},
-		"logs of a job without any":           {func(m *fakeMachine) { m.put(newJob("new")) }, "", []string{"logs", "new"}},
-		"logs of a job that is not":           {nil, "", []string{"logs", "nothing", "-f"}},
-		"wait for a job that has ended":       {ended, "", []string{"wait", "done"}},
-		"wait for a job that is not":          {ended, "", []string{"wait", "done", "nothing"}},
-		"wait in vain":                        {ended, "", []string{"wait", "live", "--timeout", "30s"}},
+		"local run with flags that cannot be":     {nil, "", []string{"local", "run", "--executor", "vm", "--time-scale", "0", "--max-tasks", "-1", "--launch-delay", "-1s"}},
+		"list":                                    {ended, "", []string{"list"}},
+		"list by status":                          {ended, "", []string{"list", "--status", "failed", "-q"}},
+		"list by a status that is none":           {ended, "", []string{"list", "--status", "DONE"}},
+		"list one of many":                        {ended, "", []string{"list", "--limit", "1"}},
+		"list nothing":                            {nil, "", []string{"list"}},
+		"list nothing as documents":               {nil, "", []string{"list", "-o", "json"}},
+		"list one as documents":                   {ended, "", []string{"list", "-o", "json", "--limit", "1"}},
+		"list since a time that is none":          {nil, "", []string{"list", "--since", "soon"}},
+		"describe as a document":                  {ended, "", []string{"describe", "done", "-o", "json"}},
+		"describe a job that is not":              {ended, "", []string{"describe", "nothing"}},
+		"why":                                     {ended, "", []string{"why", "done"}},
+		"logs":                                    {ended, "", []string{"logs", "done"}},
+		"logs of an attempt that is not":          {ended, "", []string{"logs", "done", "--attempt", "2"}},
+		"logs of a job without any":               {func(m *fakeMachine) { m.put(newJob("new")) }, "", []string{"logs", "new"}},
+		"logs followed of an attempt that is not": {ended, "", []string{"logs", "-f", "done", "--attempt", "9"}},
+		"run a directory":                         {nil, "", []string{"run", "-f", "."}},
+		"local run a directory":                   {nil, "", []string{"local", "run", "-f", "."}},
+		"local up with faults that are none":      {nil, "", []string{"local", "up", "--inject", "no-such-fault,interrupt"}},
+		"local up with a bad file": {func(m *fakeMachine) {
+			m.up = func(context.Context, func(local.Status)) error {
+				return fmt.Errorf("%w: schedules.json: %w", local.ErrUsage, &jobs.InvalidRequest{Problems: []string{"jobName is missing"}})
+			}
+		}, "", []string{"local", "up", "--schedules", "schedules.json"}},
+		"local run with a bad file": {func(m *fakeMachine) {
+			m.up = func(context.Context, func(local.Status)) error { return fmt.Errorf("%w: work.json", local.ErrUsage) }
+		}, "", []string{"local", "run", "--task-definitions", "work.json"}},
+		"submit to no directory":        {nil, good, []string{"submit", "--data", ""}},
+		"logs of a job that is not":     {nil, "", []string{"logs", "nothing", "-f"}},
+		"wait for a job that has ended": {ended, "", []string{"wait", "done"}},
+		"wait for a job that is not":    {ended, "", []string{"wait", "done", "nothing"}},
+		"wait in vain":                  {ended, "", []string{"wait", "live", "--timeout", "30s"}},
 		"cancel in any state": {
 			func(m *fakeMachine) { ended(m); m.put(newJob("new")) }, "",
 			[]string{"cancel", "done", "live", "new", "nothing", "--reason", "not needed"},
@@ -374,6 +389,7 @@ func TestLocalRunFinishesWhatIsLeft(t *testing.T) {
 			time.Sleep(time.Second)
 			finish(m, "a", jobs.CauseSucceeded, 0)
 			m.put(newJob("late")) // by another process, meanwhile
+			time.Sleep(time.Second)
 			finish(m, "b", jobs.CauseSucceeded, 0)
 			time.Sleep(3 * time.Second)
 			finish(m, "late", jobs.CauseSucceeded, 0)
@@ -396,6 +412,90 @@ func TestOpenLocalRefusesADataDirectoryThatIsNot(t *testing.T) {
 	_, err := openLocal(t.Context(), local.Options{DataDir: filepath.Join(t.TempDir(), "none")}, false)
 	if err == nil || !strings.Contains(err.Error(), "there is no data directory") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestExecutingRefusesATimeScaleOutOfBounds(t *testing.T) {
+	t.Parallel()
+	for scale, want := range map[string]int{
+		"NaN": exitUsage, "Inf": exitUsage, "-Inf": exitUsage, "-1": exitUsage, "0": exitUsage, "0.0009": exitUsage,
+		"1000001": exitUsage, "1e-300": exitUsage, "0.001": exitOK, "1": exitOK, "1000000": exitOK,
+	} {
+		got := newShell(newFake()).run(t.Context(), "", "local", "run", "--time-scale", scale)
+		if got.code != want || want == exitUsage && !strings.Contains(got.stderr, "--time-scale must be a number from 0.001 to 1,000,000") {
+			t.Errorf("%s: %v", scale, got)
+		}
+	}
+}
+
+func TestBesideAnEngineTheHintReachesTheSameJobs(t *testing.T) {
+	t.Parallel()
+	m := newFake()
+	m.up = func(context.Context, func(local.Status)) error { return local.ErrLocked }
+	s := newShell(m)
+	s.cli.getenv = func(string) string { return "" }
+	got := s.run(t.Context(), "", "local", "run", "--data", "my jobs")
+	if want := `use 'spotbatch submit --local --data "my jobs"'`; !strings.Contains(got.stderr, want) {
+		t.Errorf("%q is not in %v", want, got)
+	}
+}
+
+func TestASignalIsTheExitCode(t *testing.T) {
+	t.Parallel()
+	for signal, want := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143} {
+		for _, args := range [][]string{{"run", "-f", "-"}, {"local", "run", "-f", "-"}} {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancelCause(t.Context())
+				time.AfterFunc(time.Second, func() { cancel(&interruption{signal}) })
+				got := newShell(newFake()).run(ctx, good, args...)
+				if got.code != want || strings.Contains(got.stderr, "signal") {
+					t.Errorf("%v, %v: got %v, want %d", signal, args, got, want)
+				}
+			})
+		}
+	}
+}
+
+func TestInterruptible(t *testing.T) { //nolint:paralleltest // signals are the process's
+	ctx := interruptible(t.Context())
+	if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	<-ctx.Done()
+	cause, ok := errors.AsType[*interruption](context.Cause(ctx))
+	if !ok || cause.signal != syscall.SIGTERM || !errors.Is(cause, context.Canceled) {
+		t.Errorf("got %v", context.Cause(ctx))
+	}
+}
+
+func TestOpenLocalSaysWhatItMayNotRead(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := openLocal(t.Context(), local.Options{DataDir: file}, false)
+	if err == nil || codeOfError(err) != exitUsage {
+		t.Errorf("a file: got %v", err)
+	}
+	below := filepath.Join(file, "data")
+	_, err = openLocal(t.Context(), local.Options{DataDir: below}, false)
+	if err == nil || !strings.Contains(err.Error(), below+" must be readable and writable by this user") {
+		t.Errorf("below a file: got %v", err)
+	}
+	if os.Geteuid() == 0 {
+		t.Skip("root may read everything")
+	}
+	shut := filepath.Join(dir, "shut")
+	for _, mode := range []fs.FileMode{0o500, 0o300, 0} {
+		if err := errors.Join(os.MkdirAll(shut, 0o700), os.Chmod(shut, mode)); err != nil {
+			t.Fatal(err)
+		}
+		_, err = openLocal(t.Context(), local.Options{DataDir: shut}, false)
+		if err == nil || !strings.Contains(err.Error(), shut+" must be readable and writable by this user") {
+			t.Errorf("mode %o: got %v", mode, err)
+		}
 	}
 }
 

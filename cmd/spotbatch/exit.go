@@ -19,6 +19,7 @@ const (
 	exitRefused   = 75 // EX_TEMPFAIL of sysexits.h: try again later
 	exitTimedOut  = 124
 	exitCancelled = 130
+	exitSignal    = 128 // and the signal's number, as shells have it
 )
 
 // exitError is an error with an exit code of its own. Without an error nothing is left to be said.
@@ -55,6 +56,8 @@ func codeOfError(err error) int {
 		return exitUsage
 	}
 	switch {
+	case errors.Is(err, local.ErrUsage):
+		return exitUsage
 	case errors.Is(err, jobs.ErrNotFound):
 		return exitNotFound
 	case errors.Is(err, context.DeadlineExceeded):
@@ -87,18 +90,18 @@ func codeOfJob(j *jobs.Job) int {
 }
 
 // problemLines turns an error into one line per problem, in words that help.
-func problemLines(err error) []string {
+func (c *cli) problemLines(err error) []string {
 	exit, _ := errors.AsType[*exitError](err)
 	invalid, _ := errors.AsType[*jobs.InvalidRequest](err)
 	switch {
 	case exit != nil && exit.err == nil:
 		return nil
-	case invalid != nil:
+	case invalid != nil && !errors.Is(err, local.ErrUsage): // a file's problems keep its name
 		return invalid.Problems
 	case errors.Is(err, local.ErrLocked):
 		return []string{
 			"spotbatch: " + err.Error() + ".",
-			"It executes the jobs of every other process: use 'spotbatch submit --local' or 'spotbatch run --local' beside it.",
+			"It executes the jobs of every other process: use '" + c.command("submit") + "' or '" + c.command("run") + "' beside it.",
 		}
 	case errors.Is(err, engine.ErrLive):
 		return []string{"spotbatch: " + err.Error() + "; wait for it, or cancel it first."}

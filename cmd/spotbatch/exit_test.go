@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/spotbatch/spotbatch/internal/local"
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 )
 
@@ -43,6 +44,7 @@ func TestCodeOfError(t *testing.T) {
 	}{
 		"a code of its own": {fmt.Errorf("x: %w", &exitError{75, errors.New("y")}), 75},
 		"a bad request":     {fmt.Errorf("x: %w", &jobs.InvalidRequest{Problems: []string{"y"}}), 2},
+		"a bad file":        {fmt.Errorf("x: %w", local.ErrUsage), 2},
 		"a job that is not": {fmt.Errorf("x: %w", jobs.ErrNotFound), 3},
 		"a deadline":        {context.DeadlineExceeded, 124},
 		"anything else":     {errors.New("x"), 1},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 
@@ -25,6 +26,12 @@ func (c *cli) openRequests(file string) (*intake.Documents, io.Closer, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, nil, usageError(err)
+	}
+	if info, err := f.Stat(); err != nil || info.IsDir() {
+		if err == nil {
+			err = fmt.Errorf("%s is a directory: give a file of job requests", file)
+		}
+		return nil, nil, usageError(errors.Join(err, f.Close()))
 	}
 	return intake.NewDocuments(file, f), f, nil
 }

@@ -2,11 +2,13 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/spotbatch/spotbatch/internal/fargate"
 	"github.com/spotbatch/spotbatch/internal/local"
 )
 
@@ -42,19 +44,28 @@ func (e *executing) addFlags(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("executor", cobra.FixedCompletions([]string{"auto", "docker", "process"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
+// What --time-scale may be.
+const (
+	leastTimeScale = 0.001
+	mostTimeScale  = 1_000_000
+)
+
 func (e *executing) check() error {
 	var problems []error
 	if e.executor != "auto" && e.executor != "docker" && e.executor != "process" {
 		problems = append(problems, errors.New("--executor must be auto, docker or process"))
 	}
-	if e.timeScale <= 0 {
-		problems = append(problems, errors.New("--time-scale must be more than 0"))
+	if fits := e.timeScale >= leastTimeScale && e.timeScale <= mostTimeScale; !fits { // NaN fits nothing
+		problems = append(problems, errors.New("--time-scale must be a number from 0.001 to 1,000,000"))
 	}
 	if e.launchDelay < 0 {
 		problems = append(problems, errors.New("--launch-delay must not be negative"))
 	}
 	if e.maxTasks < 0 {
 		problems = append(problems, errors.New("--max-tasks must not be negative"))
+	}
+	if _, err := fargate.ParseFaults(joinFaults(e.inject)); err != nil {
+		problems = append(problems, fmt.Errorf("--inject: %w", err))
 	}
 	if len(problems) > 0 {
 		return usageError(errors.Join(problems...))

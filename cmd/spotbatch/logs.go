@@ -55,9 +55,6 @@ func (t *tail) run(ctx context.Context) error {
 	if err != nil {
 		return jobError(t.jobID, err)
 	}
-	if t.attempt > 0 && !t.follow && findAttempt(j, t.attempt) == nil {
-		return &exitError{exitNotFound, fmt.Errorf("job %s has no attempt %d", t.jobID, t.attempt)}
-	}
 	if !t.follow {
 		return t.once(ctx, j)
 	}
@@ -70,7 +67,10 @@ func (t *tail) once(ctx context.Context, j *jobs.Job) error {
 	if t.attempt == 0 {
 		a = lastThatRan(j)
 	}
-	if a == nil {
+	switch {
+	case a == nil && t.attempt > 0:
+		return &exitError{exitNotFound, fmt.Errorf("job %s has no attempt %d", t.jobID, t.attempt)}
+	case a == nil:
 		return fmt.Errorf("job %s has no log: none of its attempts has run", t.jobID)
 	}
 	log, err := t.b.Log(ctx, j, a)
@@ -107,6 +107,8 @@ func (t *tail) all(ctx context.Context, j *jobs.Job) error {
 				return err
 			}
 			number = a.Number + 1
+		} else if j.Ended() && t.attempt > 0 {
+			return t.once(ctx, j) // which tells why there is no log
 		} else if j.Ended() {
 			return nil
 		} else if err := t.pause(ctx, changed); err != nil {

@@ -11,8 +11,6 @@ package main
 import (
 	"context"
 	"os"
-	"os/signal"
-	"syscall"
 	_ "time/tzdata" // schedules name time zones, and a machine may know none
 
 	"github.com/spotbatch/spotbatch/internal/fargate/process"
@@ -22,8 +20,7 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == process.Verb {
 		os.Exit(process.Supervise(os.Args[2:]))
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
+	ctx := interruptible(context.Background())
 	c := newCLI(os.Stdin, os.Stdout, os.Stderr)
 	c.program = quoted(os.Args[:1])
 	os.Exit(c.execute(ctx, os.Args[1:]))

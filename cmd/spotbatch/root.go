@@ -71,9 +71,12 @@ func (c *cli) finish(ctx context.Context, err error) int {
 		return exitOK
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return exitCancelled // whoever pressed Ctrl-C knows
+		if signalled, ok := errors.AsType[*interruption](context.Cause(ctx)); ok {
+			return exitSignal + int(signalled.signal)
+		}
+		return exitCancelled // whoever interrupted it knows
 	}
-	for _, line := range problemLines(err) {
+	for _, line := range c.problemLines(err) {
 		c.say("%s", line)
 	}
 	return codeOfError(err)
@@ -88,11 +91,17 @@ func (c *cli) root() *cobra.Command {
 			"Data goes to standard output, all else to standard error. Exit codes of run, wait and local run: the job's own;\n" +
 			"75 no capacity, quota or address; 124 timed out; 130 cancelled; 1 any other failure, or of several jobs any that\n" +
 			"did not succeed. Of every verb: 2 usage or a bad request, 3 no such job.",
-		Args:             cobra.NoArgs,
-		SilenceErrors:    true,
-		SilenceUsage:     true,
-		PersistentPreRun: func(*cobra.Command, []string) { c.started = true },
-		RunE:             func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:          cobra.NoArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			c.started = true
+			if c.data == "" {
+				return usageError(errors.New("--data must name a directory"))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	flags := root.PersistentFlags()
 	flags.BoolVar(&c.onLocal, "local", c.localByEnvironment(), "work on this machine, with no AWS account (SPOTBATCH_LOCAL=1)")
