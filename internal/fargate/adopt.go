@@ -16,7 +16,11 @@ func (r *runner) adopt() error {
 	specs := make([]TaskSpec, len(tasks))
 	actives := make([]*active, len(tasks))
 	for i, t := range tasks {
-		if actives[i], err = r.activate(t); err != nil {
+		d, err := r.definitionOf(t)
+		if err != nil {
+			return err
+		}
+		if actives[i], err = r.activate(t, d); err != nil {
 			return err
 		}
 		specs[i] = actives[i].spec

@@ -25,7 +25,7 @@
 // stopTimeout, readonlyRootFilesystem and linuxParameters.initProcessEnabled, as far as the executor can. It accepts
 // logConfiguration (the output goes to LogFile), roles, port mappings and ephemeral storage, which change nothing here. Of
 // what would change what the task does, as volumes, dependsOn, secrets, health checks or restart policies, it warns
-// once, when the revision is registered, and ignores it. In RunTask it ignores networkConfiguration, platformVersion,
+// once, when the revision is registered, and ignores it. What Fargate does not support it refuses. In RunTask it ignores networkConfiguration, platformVersion,
 // propagateTags, enableECSManagedTags, environmentFiles, volumeConfigurations and placement.
 // A capacity provider strategy has one item; a request with neither strategy nor launchType runs on FARGATE.
 // There is one cluster, and no services, no tagging after the start, no eventual consistency, and no launch rate.

@@ -17,10 +17,13 @@ const (
 	// handedAhead is how many tasks are handed over beyond those that run, so that a slot that falls free is filled at
 	// once and not after the next commit.
 	handedAhead = 32
+	// outagePause is between two tries to read or write a database that fails.
+	outagePause = time.Second
 )
 
 // Run executes the cluster's tasks until ctx ends, and leaves what runs then running. One process at a time may call it:
 // who does holds the engine's lock. It takes over where an earlier Run was left, even by a SIGKILL. ctx's end is no error.
+// A database that fails meanwhile (a full disk) is tried again until it works: nothing that became known is lost by it.
 func (c *Cluster) Run(ctx context.Context, executor Executor) error {
 	ctx, cancel := context.WithCancel(ctx)
 	r := &runner{
@@ -56,6 +59,7 @@ type runner struct {
 	slots      slots
 	background sync.WaitGroup
 	lookTimer  *time.Timer // for held events and launch delays; the loop's alone
+	outage     bool        // the database failed when it was last used; the loop's alone
 
 	mu     sync.Mutex
 	active map[string]*active // handed tasks, by id
@@ -94,18 +98,45 @@ func (r *runner) loop() error {
 		select {
 		case <-r.ctx.Done():
 			// What is known already is stored; the rest is found by the next Run.
-			if err := r.step(context.WithoutCancel(r.ctx), r.inbox.take(), false); err != nil {
-				return err
+			inputs := r.inbox.take()
+			if err := r.step(context.WithoutCancel(r.ctx), inputs, false); err != nil {
+				return fmt.Errorf("store what became of the tasks: %w", err)
 			}
 			return nil
 		case <-r.inbox.wake:
 		}
-		if err := r.step(r.ctx, r.inbox.take(), true); err != nil {
-			if r.ctx.Err() != nil {
-				return nil
-			}
-			return fmt.Errorf("execute tasks: %w", err)
+		inputs := r.inbox.take()
+		if err := r.step(r.ctx, inputs, true); err != nil {
+			r.inbox.putBack(inputs)
+			r.waitOut(err)
+			rouse(r.inbox.wake)
 		}
+	}
+}
+
+// waitOut waits before the database that has failed is tried again, and tells of it once. It reports false when ctx has
+// ended.
+func (r *runner) waitOut(err error) bool {
+	if r.ctx.Err() != nil {
+		return false
+	}
+	if !r.outage {
+		r.outage = true
+		r.c.opts.Logger.Error("the state of the tasks cannot be read or written; it is tried until it can", "error", err)
+	}
+	select {
+	case <-r.ctx.Done():
+		return false
+	case <-time.After(outagePause):
+		return true
+	}
+}
+
+// worked ends an outage.
+func (r *runner) worked() {
+	if r.outage {
+		r.outage = false
+		r.c.opts.Logger.Info("the state of the tasks can be read and written again")
 	}
 }
 
@@ -117,7 +148,8 @@ type batch struct {
 	again   time.Time // when to look at the table again; zero: when something happens
 }
 
-// step applies facts and other processes' calls, hands over further tasks, and then does what follows.
+// step applies facts and other processes' calls, hands over further tasks, and then does what follows. After an error
+// nothing has happened: it can be repeated with the same facts.
 func (r *runner) step(ctx context.Context, inputs []input, handOver bool) error {
 	room := 0
 	if handOver {
@@ -131,15 +163,14 @@ func (r *runner) step(ctx context.Context, inputs []input, handOver bool) error 
 	if err != nil {
 		return err
 	}
+	r.worked()
 	if b.grown {
 		rouse(r.c.outbox)
 	}
 	for _, t := range b.touched {
 		r.follow(t)
 	}
-	if err := r.take(b.handed); err != nil {
-		return err
-	}
+	r.take(b.handed)
 	r.lookAgain(b.again)
 	return nil
 }
@@ -226,34 +257,47 @@ func applied(tx *sqlitedb.Tx, inputs []input, now time.Time) ([]*task, error) {
 	return touched, nil
 }
 
-// take puts tasks that have just been handed over in line for a slot.
-func (r *runner) take(tasks []*task) error {
+// take puts tasks that have just been handed over in line for a slot. Where ctx ends first they are for the next Run.
+func (r *runner) take(tasks []*task) {
 	fresh := make([]*active, 0, len(tasks))
 	for _, t := range tasks {
-		a, err := r.activate(t)
+		d, err := r.definitionOf(t)
+		for err != nil {
+			if !r.waitOut(err) {
+				return
+			}
+			d, err = r.definitionOf(t)
+		}
+		r.worked()
+		a, err := r.activate(t, d)
 		if err != nil {
-			return err
+			// It would fail for ever, and is no reason to keep the others waiting.
+			at := r.c.opts.Now()
+			r.inbox.add(input{t.id, func(t *task) { notStarted(t, at, err) }})
+			continue
 		}
 		fresh = append(fresh, a)
 	}
 	r.slots.line(fresh...)
-	return nil
 }
 
-// activate makes a handed task known in memory.
-func (r *runner) activate(t *task) (*active, error) {
-	var d *definition
+// definitionOf finds a task's definition; nil where there is none.
+func (r *runner) definitionOf(t *task) (d *definition, err error) {
 	name := lastPart(t.TaskDefinitionArn)
 	if cached, ok := r.c.revisions.Load(name); ok {
-		d = cached.(*definition)
-	} else if err := r.c.db.View(r.ctx, func(tx *sqlitedb.Tx) (err error) {
+		return cached.(*definition), nil
+	}
+	err = r.c.db.View(r.ctx, func(tx *sqlitedb.Tx) (err error) {
 		d, err = r.c.definition(tx, name)
 		return err
-	}); err != nil {
-		return nil, err
-	}
+	})
+	return d, err
+}
+
+// activate makes a handed task known in memory. An error is the task's own.
+func (r *runner) activate(t *task, d *definition) (*active, error) {
 	if d == nil {
-		return nil, fmt.Errorf("task %s: its task definition %s is gone", t.id, name)
+		return nil, fmt.Errorf("task %s: its task definition %s is gone", t.id, lastPart(t.TaskDefinitionArn))
 	}
 	spec, err := r.c.spec(t, d)
 	if err != nil {

@@ -86,6 +86,13 @@ func (b *inbox) addQuietly(in input) {
 	b.inputs = append(b.inputs, in)
 }
 
+// putBack returns what was taken to where it was: before what was added meanwhile.
+func (b *inbox) putBack(inputs []input) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.inputs = append(inputs, b.inputs...)
+}
+
 func (b *inbox) empty() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
@@ -19,6 +20,14 @@ var nameRule = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
 // containersMax is how many containers a task may have.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html
 const containersMax = 10
+
+// logDrivers are those that Fargate has.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_LogConfiguration.html
+var logDrivers = []types.LogDriver{types.LogDriverAwslogs, types.LogDriverSplunk, types.LogDriverAwsfirelens}
+
+// capabilityAddable is the one capability that a container on Fargate may be given.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_KernelCapabilities.html
+const capabilityAddable = "SYS_PTRACE"
 
 // problems gathers what is wrong with a document, so that all of it can be said at once.
 type problems []string
@@ -39,6 +48,8 @@ func checkTaskDefinition(in *ecs.RegisterTaskDefinitionInput) []string {
 	p.addIf(!slices.Contains(in.RequiresCompatibilities, types.CompatibilityFargate), "requiresCompatibilities: FARGATE must be among them")
 	p.addIf(in.NetworkMode != types.NetworkModeAwsvpc, "networkMode: Fargate needs awsvpc")
 	p.addIf(len(in.PlacementConstraints) > 0, "placementConstraints: Fargate does not support them")
+	//lint:ignore SA1019 A document may still have it, and Fargate never did.
+	p.addIf(len(in.InferenceAccelerators) > 0, "inferenceAccelerators: Fargate does not support them")
 	p.addIf(in.IpcMode != "", "ipcMode: Fargate does not support it")
 	p.addIf(in.PidMode != "" && in.PidMode != types.PidModeTask, "pidMode: Fargate supports task only")
 	if storage := in.EphemeralStorage; storage != nil {
@@ -86,6 +97,12 @@ func checkContainers(p *problems, containers []types.ContainerDefinition, size s
 		cpu += int(c.Cpu)
 		checkContainer(p, at, c, size)
 	}
+	for i := range containers {
+		for j, dependency := range containers[i].DependsOn {
+			p.addIf(!names[deref(dependency.ContainerName)],
+				"containerDefinitions[%d].dependsOn[%d].containerName: no container has this name", i, j)
+		}
+	}
 	p.addIf(!essential, "containerDefinitions: at least one essential container is needed")
 	if size.CPU > 0 {
 		p.addIf(memory > size.MemoryMiB, "containerDefinitions: the containers want %d MiB of memory, the task has %d", memory, size.MemoryMiB)
@@ -107,12 +124,51 @@ func checkContainer(p *problems, at string, c *types.ContainerDefinition, size s
 	p.addIf(deref(c.Privileged), "%s.privileged: Fargate does not support it", at)
 	p.addIf(len(c.Links) > 0, "%s.links: awsvpc does not support them", at)
 	p.addIf(len(c.ExtraHosts) > 0, "%s.extraHosts: awsvpc does not support them", at)
-	for j, variable := range c.Environment {
-		p.addIf(deref(variable.Name) == "", "%s.environment[%d].name: is needed", at, j)
+	p.addIf(deref(c.DisableNetworking), "%s.disableNetworking: Fargate does not support it", at)
+	p.addIf(len(c.DnsSearchDomains) > 0, "%s.dnsSearchDomains: Fargate does not support them", at)
+	p.addIf(len(c.DnsServers) > 0, "%s.dnsServers: Fargate does not support them", at)
+	p.addIf(len(c.DockerSecurityOptions) > 0, "%s.dockerSecurityOptions: Fargate does not support them", at)
+	p.addIf(len(c.ResourceRequirements) > 0, "%s.resourceRequirements: Fargate has neither GPUs nor inference accelerators", at)
+	if logs := c.LogConfiguration; logs != nil {
+		p.addIf(!slices.Contains(logDrivers, logs.LogDriver), "%s.logConfiguration.logDriver: Fargate takes awslogs, splunk or awsfirelens", at)
 	}
+	checkLinuxParameters(p, at+".linuxParameters", c.LinuxParameters)
+	checkTexts(p, at, c)
 	for j, port := range c.PortMappings {
 		p.addIf(port.HostPort != nil && *port.HostPort != 0 && *port.HostPort != deref(port.ContainerPort),
 			"%s.portMappings[%d].hostPort: awsvpc needs it to be the containerPort", at, j)
+	}
+}
+
+func checkLinuxParameters(p *problems, at string, parameters *types.LinuxParameters) {
+	if parameters == nil {
+		return
+	}
+	p.addIf(parameters.MaxSwap != nil, "%s.maxSwap: Fargate does not support it", at)
+	p.addIf(parameters.Swappiness != nil, "%s.swappiness: Fargate does not support it", at)
+	p.addIf(len(parameters.Devices) > 0, "%s.devices: Fargate does not support them", at)
+	p.addIf(parameters.SharedMemorySize != nil, "%s.sharedMemorySize: Fargate does not support it", at)
+	p.addIf(len(parameters.Tmpfs) > 0, "%s.tmpfs: Fargate does not support it", at)
+	if capabilities := parameters.Capabilities; capabilities != nil {
+		p.addIf(slices.ContainsFunc(capabilities.Add, func(name string) bool { return name != capabilityAddable }),
+			"%s.capabilities.add: Fargate takes %s only", at, capabilityAddable)
+	}
+}
+
+// checkTexts checks what becomes a process's arguments and environment. It never quotes them: they may be secret.
+func checkTexts(p *problems, at string, c *types.ContainerDefinition) {
+	const nul = "\x00"
+	for j, word := range c.EntryPoint {
+		p.addIf(strings.Contains(word, nul), "%s.entryPoint[%d]: must not contain a NUL character", at, j)
+	}
+	for j, word := range c.Command {
+		p.addIf(strings.Contains(word, nul), "%s.command[%d]: must not contain a NUL character", at, j)
+	}
+	for j, variable := range c.Environment {
+		name := deref(variable.Name)
+		p.addIf(name == "", "%s.environment[%d].name: is needed", at, j)
+		p.addIf(strings.ContainsAny(name, "="+nul), "%s.environment[%d].name: must contain neither = nor a NUL character", at, j)
+		p.addIf(strings.Contains(deref(variable.Value), nul), "%s.environment[%d].value: must not contain a NUL character", at, j)
 	}
 }
 
@@ -134,7 +190,6 @@ func unsupported(d *definition) []string {
 			"restartPolicy":         c.RestartPolicy != nil && deref(c.RestartPolicy.Enabled),
 			"firelensConfiguration": c.FirelensConfiguration != nil,
 			"repositoryCredentials": c.RepositoryCredentials != nil,
-			"resourceRequirements":  len(c.ResourceRequirements) > 0,
 			"startTimeout":          c.StartTimeout != nil,
 			"ulimits":               len(c.Ulimits) > 0,
 			"systemControls":        len(c.SystemControls) > 0,

@@ -144,10 +144,10 @@ func TestLoadTaskDefinitions(t *testing.T) {
 		var log bytes.Buffer
 		w, dir := setup(t, Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}, nil), t.TempDir()
 		writeFile(t, dir, "job.json", strings.Replace(goodDefinition, `"image"`,
-			`"dependsOn": [{"containerName": "x", "condition": "START"}], "secrets": [{"name": "S", "valueFrom": "arn"}], "image"`, 1))
+			`"startTimeout": 10, "secrets": [{"name": "S", "valueFrom": "arn"}], "image"`, 1))
 		load(t, w, dir)
 		load(t, w, dir)
-		if n := strings.Count(log.String(), "level=WARN"); n != 2 || !strings.Contains(log.String(), "containerDefinitions[0].dependsOn") ||
+		if n := strings.Count(log.String(), "level=WARN"); n != 2 || !strings.Contains(log.String(), "containerDefinitions[0].startTimeout") ||
 			!strings.Contains(log.String(), "containerDefinitions[0].secrets") {
 			t.Errorf("the log is\n%s", log.String())
 		}
@@ -164,6 +164,99 @@ func TestTheContainersOfATaskDefinitionFitIntoTheTask(t *testing.T) {
 	want := []string{
 		"containerDefinitions: the containers want 2049 MiB of memory, the task has 2048",
 		"containerDefinitions: the containers want 1100 CPU units, the task has 1024",
+	}
+	if diff := cmp.Diff(want, checkTaskDefinition(in)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestEverySettingThatFargateDoesNotSupportIsRefused(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct{ container, want string }{
+		"disableNetworking":     {`"disableNetworking": true`, "disableNetworking: Fargate does not support it"},
+		"dnsSearchDomains":      {`"dnsSearchDomains": ["a.example"]`, "dnsSearchDomains: Fargate does not support them"},
+		"dnsServers":            {`"dnsServers": ["10.0.0.1"]`, "dnsServers: Fargate does not support them"},
+		"dockerSecurityOptions": {`"dockerSecurityOptions": ["no-new-privileges"]`, "dockerSecurityOptions: Fargate does not support them"},
+		"a GPU": {
+			`"resourceRequirements": [{"type": "GPU", "value": "1"}]`,
+			"resourceRequirements: Fargate has neither GPUs nor inference accelerators",
+		},
+		"privileged":       {`"privileged": true`, "privileged: Fargate does not support it"},
+		"maxSwap":          {`"linuxParameters": {"maxSwap": 0}`, "linuxParameters.maxSwap: Fargate does not support it"},
+		"swappiness":       {`"linuxParameters": {"swappiness": 60}`, "linuxParameters.swappiness: Fargate does not support it"},
+		"sharedMemorySize": {`"linuxParameters": {"sharedMemorySize": 64}`, "linuxParameters.sharedMemorySize: Fargate does not support it"},
+		"devices": {
+			`"linuxParameters": {"devices": [{"hostPath": "/dev/fuse"}]}`,
+			"linuxParameters.devices: Fargate does not support them",
+		},
+		"tmpfs": {
+			`"linuxParameters": {"tmpfs": [{"containerPath": "/t", "size": 1}]}`,
+			"linuxParameters.tmpfs: Fargate does not support it",
+		},
+		"a capability": {
+			`"linuxParameters": {"capabilities": {"add": ["SYS_PTRACE", "NET_ADMIN"]}}`,
+			"linuxParameters.capabilities.add: Fargate takes SYS_PTRACE only",
+		},
+		"a log driver": {
+			`"logConfiguration": {"logDriver": "json-file"}`,
+			"logConfiguration.logDriver: Fargate takes awslogs, splunk or awsfirelens",
+		},
+		"an unknown dependency": {
+			`"dependsOn": [{"containerName": "main", "condition": "START"}, {"containerName": "x", "condition": "START"}]`,
+			"dependsOn[1].containerName: no container has this name",
+		},
+		"all that Fargate takes": {
+			`"linuxParameters": {"initProcessEnabled": true, "capabilities": {"add": ["SYS_PTRACE"], "drop": ["ALL"]}},
+			"logConfiguration": {"logDriver": "splunk"}, "dependsOn": [{"containerName": "main", "condition": "START"}],
+			"disableNetworking": false, "dnsServers": [], "resourceRequirements": []`, "",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in, side := definitionInput("job"), types.ContainerDefinition{}
+			if err := decodeShape([]byte(`{"name": "side", "image": "side", `+test.container+`}`), &side); err != nil {
+				t.Fatal(err)
+			}
+			in.ContainerDefinitions = append(in.ContainerDefinitions, side)
+			var want []string
+			if test.want != "" {
+				want = []string{"containerDefinitions[1]." + test.want}
+			}
+			if diff := cmp.Diff(want, checkTaskDefinition(in)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	t.Run("inferenceAccelerators", func(t *testing.T) {
+		t.Parallel()
+		in := definitionInput("job")
+		if err := decodeShape([]byte(`{"inferenceAccelerators": [{"deviceName": "a", "deviceType": "eia2.medium"}]}`), in); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"inferenceAccelerators: Fargate does not support them"}
+		if diff := cmp.Diff(want, checkTaskDefinition(in)); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestWhatNoProcessCanBeGivenIsRefusedAndNeverQuoted(t *testing.T) {
+	t.Parallel()
+	in := definitionInput("job")
+	c := &in.ContainerDefinitions[0]
+	c.EntryPoint, c.Command = []string{"sh", "secret\x00"}, []string{"\x00secret"}
+	c.Environment = []types.KeyValuePair{
+		{Name: new(""), Value: new("secret")},
+		{Name: new("A=secret"), Value: new("b=c")},
+		{Name: new("B"), Value: new("secret\x00")},
+	}
+	want := []string{
+		"containerDefinitions[0].entryPoint[1]: must not contain a NUL character",
+		"containerDefinitions[0].command[0]: must not contain a NUL character",
+		"containerDefinitions[0].environment[0].name: is needed",
+		"containerDefinitions[0].environment[1].name: must contain neither = nor a NUL character",
+		"containerDefinitions[0].environment[2].value: must not contain a NUL character",
 	}
 	if diff := cmp.Diff(want, checkTaskDefinition(in)); diff != "" {
 		t.Error(diff)
