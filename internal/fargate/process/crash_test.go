@@ -3,7 +3,9 @@ package process
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -111,6 +113,33 @@ func TestATaskThatTheStateHasStoppedDoesNotRunOn(t *testing.T) {
 	second := setupIn(t, first.dir)
 	second.adopt(t)
 	eventually(t, "its supervisor to end", func() bool { return second.supervisorsHeld(t) == 0 })
+}
+
+// TestARemovalThatWasCutShortLosesNoTask plays an engine that is killed while it clears up after a dead supervisor: a task
+// that nobody started must not count as lost for it.
+func TestARemovalThatWasCutShortLosesNoTask(t *testing.T) {
+	t.Parallel()
+	for removed := range len(removalOrder()) + 1 {
+		t.Run(fmt.Sprintf("after %d files", removed), func(t *testing.T) {
+			t.Parallel()
+			first := setup(t)
+			first.start(t, first.sh("t1", "exit 0"))
+			wantCode(t, first.exit(t, "t1", "main"), 0)
+			if err := first.Close(); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "its supervisor to end", func() bool { return first.supervisorsHeld(t) == 0 })
+			id := first.supervisors(t)[0]
+			for _, suffix := range removalOrder()[:removed] {
+				if err := os.Remove(first.files.file(id, suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					t.Fatal(err)
+				}
+			}
+			second := setupIn(t, first.dir)
+			other := second.sh("t2", "exit 0")
+			wantFates(t, second.adopt(t, other), map[string]fargate.Adopted{"t2": fargate.AdoptedNotStarted})
+		})
+	}
 }
 
 func TestASupervisorDiesUnderALivingEngine(t *testing.T) {

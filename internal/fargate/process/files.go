@@ -71,9 +71,16 @@ func (d directory) markDrained(id string) error {
 	return nil
 }
 
-// remove drops a dead supervisor's files, the lock last: a supervisor is listed by it.
+// removalOrder is the order in which a dead supervisor's files go, since whoever removes them may be killed in between. The
+// journal is first: without it a supervisor took no request, while a journal without its marker is one that died with
+// requests in hand. The lock is last: a supervisor is listed by it.
+func removalOrder() []string {
+	return []string{journalSuffix, lostSuffix, drainedSuffix, outputSuffix, lockSuffix}
+}
+
+// remove drops a dead supervisor's files.
 func (d directory) remove(id string) error {
-	for _, suffix := range []string{outputSuffix, lostSuffix, drainedSuffix, journalSuffix, lockSuffix} {
+	for _, suffix := range removalOrder() {
 		if err := os.Remove(d.file(id, suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove files of a dead supervisor: %w", err)
 		}
