@@ -1,5 +1,5 @@
-// Package function is what both Lambda functions share: running as a function or, outside Lambda, on one event from standard
-// input; and answering an SQS batch item by item.
+// Package function is what both Lambda functions share: running on one event from standard input, and answering an SQS batch
+// item by item.
 //
 // It refuses to know what the items are about; functions/submit and functions/watch are its callers.
 //
@@ -16,16 +16,12 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
-	"github.com/aws/aws-lambda-go/lambda"
 
 	"github.com/spotbatch/spotbatch/internal/intake"
 )
 
 // Handler takes one payload, whatever its envelope, and returns its answer.
 type Handler func(ctx context.Context, payload json.RawMessage) (any, error)
-
-// Start runs the handler as a Lambda function. It does not return.
-func Start(handler Handler) { lambda.Start(handler) }
 
 // Once runs the handler on the one payload that stdin holds and prints its answer.
 func Once(ctx context.Context, handler Handler, stdin io.Reader, stdout io.Writer) error {

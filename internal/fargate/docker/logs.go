@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/client"
+
+	"github.com/spotbatch/spotbatch/internal/fargate"
 )
 
 // copyLog brings the log file up to date with Docker's log and keeps it so until the container has ended.
@@ -34,7 +33,7 @@ func (e *Executor) copyLog(ctx context.Context, m *member) {
 // copyLogOnce reads Docker's log from its beginning, leaves out what the file has already, and appends what follows. The
 // order of the lines is the same at every reading, so a length is enough to know where to go on.
 func (e *Executor) copyLogOnce(ctx context.Context, m *member) error {
-	file, err := openLog(m.logFile)
+	file, err := fargate.OpenLog(m.logFile)
 	if err != nil {
 		return err
 	}
@@ -80,19 +79,4 @@ func (w *skipWriter) Write(p []byte) (int, error) {
 	}
 	n, err := w.to.Write(p[dropped:])
 	return dropped + n, err
-}
-
-// openLog opens a container's log for appending; only its owner may read what a job prints.
-func openLog(name string) (*os.File, error) {
-	const flags = os.O_WRONLY | os.O_APPEND | os.O_CREATE
-	file, err := os.OpenFile(name, flags, 0o600)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err = os.MkdirAll(filepath.Dir(name), 0o700); err == nil {
-			file, err = os.OpenFile(name, flags, 0o600)
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open log: %w", err)
-	}
-	return file, nil
 }

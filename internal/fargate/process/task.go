@@ -1,16 +1,15 @@
 package process
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/spotbatch/spotbatch/internal/fargate"
 )
 
 // task is one task in the supervisor, from its first fork to its last exit.
@@ -136,7 +135,7 @@ func (s *supervisor) writeStarted(t *task) error {
 // launch forks one container and makes it known to the reaper; what it returns is the failure, as a message to come.
 func (s *supervisor) launch(t *task, l *launch, directory string) *message {
 	s.opening.Lock()
-	log, err := openLog(l.LogFile)
+	log, err := fargate.OpenLog(l.LogFile)
 	s.opening.Unlock()
 	if err != nil {
 		return &message{Trouble: err.Error()}
@@ -190,21 +189,6 @@ func (s *supervisor) endFork(ticket uint64, c *container, unused string) {
 	case s.born <- struct{}{}:
 	default:
 	}
-}
-
-// openLog opens a container's log for appending; only its owner may read what a job prints.
-func openLog(name string) (*os.File, error) {
-	const flags = os.O_WRONLY | os.O_APPEND | os.O_CREATE
-	file, err := os.OpenFile(name, flags, 0o600)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err = os.MkdirAll(filepath.Dir(name), 0o700); err == nil {
-			file, err = os.OpenFile(name, flags, 0o600)
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open log: %w", err)
-	}
-	return file, nil
 }
 
 // now is the time of an exit, as journal and messages carry it.
