@@ -83,7 +83,7 @@ func (e *Engine) act(ctx context.Context, j *jobs.Job, what act) (answer observa
 			reason += ": " + j.Internal.CancelReason
 		}
 		if err := e.Launcher.Stop(ctx, a.TaskARN, reason); err != nil {
-			e.callFailed(j, err)
+			e.callFailed(ctx, j, err)
 			return nil, true
 		}
 	}
@@ -96,7 +96,7 @@ func (e *Engine) runTask(ctx context.Context, j *jobs.Job) observation {
 	if answer.Kind == spot.AnswerTask && answer.Stopped {
 		tasks, _, err := e.Launcher.Describe(ctx, []string{answer.TaskARN})
 		if err != nil {
-			e.callFailed(j, err)
+			e.callFailed(ctx, j, err)
 		}
 		answer.Described = tasks
 	}
@@ -108,7 +108,7 @@ func (e *Engine) settle(ctx context.Context, j *jobs.Job) (answer observation, f
 	call := spot.CurrentCall(j)
 	tasks, err := e.Launcher.Find(ctx, jobs.StartedBy(e.Runner, j.JobID, call.Attempt), j.Request.TaskDefinition)
 	if err != nil {
-		e.callFailed(j, err)
+		e.callFailed(ctx, j, err)
 		return nil, true
 	}
 	return func(j *jobs.Job, at spot.Moment) spot.Seen {
@@ -125,7 +125,7 @@ func (e *Engine) publish(ctx context.Context, j *jobs.Job) bool {
 		return true
 	}
 	if err := e.Publisher.Publish(ctx, j.Document(false)); err != nil {
-		e.callFailed(j, err)
+		e.callFailed(ctx, j, err)
 		return false
 	}
 	return true
@@ -136,14 +136,14 @@ func (e *Engine) publish(ctx context.Context, j *jobs.Job) bool {
 func (e *Engine) stopStrays(ctx context.Context, j *jobs.Job, arns []string) error {
 	var failed error
 	for _, arn := range arns {
-		e.Log.Warn("stray task", slog.String("job_id", j.JobID), slog.String("task_arn", arn))
+		e.Log.WarnContext(ctx, "stray task", slog.String("job_id", j.JobID), slog.String("task_arn", arn))
 		failed = errors.Join(failed, e.Launcher.Stop(ctx, arn, "spotbatch: not the current task of its job"))
 	}
 	return failed
 }
 
-func (e *Engine) callFailed(j *jobs.Job, err error) {
-	e.Log.Warn("call failed", slog.String("job_id", j.JobID), slog.String("error", err.Error()))
+func (e *Engine) callFailed(ctx context.Context, j *jobs.Job, err error) {
+	e.Log.WarnContext(ctx, "call failed", slog.String("job_id", j.JobID), slog.String("error", err.Error()))
 }
 
 // hasten brings the due time forward after a call that failed.

@@ -37,6 +37,29 @@ type Publisher interface {
 	Publish(ctx context.Context, document *jobs.Job) error
 }
 
+// Waker has jobs looked at before the sweep would, and shares a sweep that is too long for one process. What it does is lost
+// without harm: the sweep is behind it.
+type Waker interface {
+	// WakeAt asks for Engine.Wake with the job at a time, which is less than Times.Horizon away.
+	WakeAt(ctx context.Context, jobID string, at time.Time) error
+	// SweepFrom asks for an Engine.Sweep that goes on from a cursor.
+	SweepFrom(ctx context.Context, cursor string) error
+}
+
+// Pacer keeps launches under the rate that the account may start. It may hold the caller for a moment.
+type Pacer interface {
+	// Launch takes leave for one RunTask on a provider; above 0 there is none, and the job's turn comes after that time.
+	Launch(ctx context.Context, provider jobs.CapacityProvider) time.Duration
+}
+
+// Meter counts what happens.
+type Meter interface {
+	// Saved is told of each save: before is nil for a new job.
+	Saved(before, after *jobs.Job, at time.Time)
+	// Late is told of each job that the sweep finds due, and for how long it has been.
+	Late(by time.Duration)
+}
+
 // Config is what an engine is made of.
 type Config struct {
 	// Runner names the deployment, 1-32 of letters, digits, '-', '_'; it prefixes startedBy of all that it starts.
@@ -44,6 +67,9 @@ type Config struct {
 	Store     jobs.Store
 	Launcher  Launcher
 	Publisher Publisher // nil: nothing is published, as on one machine
+	Waker     Waker     // nil: the sweep is soon enough
+	Pacer     Pacer     // nil: launches are not paced
+	Meter     Meter     // nil: nothing is counted
 	Times     spot.Times
 	// Parallel is how many jobs a sweep moves at the same time; below 2 it moves them one after the other.
 	Parallel int

@@ -17,11 +17,11 @@ func (e *Engine) Observe(ctx context.Context, t spot.Task) (spot.Seen, error) {
 	}
 	jobID, attempt, ours := spot.Owner(e.Runner, t.StartedBy)
 	if !ours {
-		return e.ignore(t, "", "not started by this runner"), nil
+		return e.ignore(ctx, t, "", "not started by this runner"), nil
 	}
 	j, err := e.Store.Get(ctx, jobID)
 	if errors.Is(err, jobs.ErrNotFound) {
-		return e.ignore(t, jobID, "the job is not in the store"), nil
+		return e.ignore(ctx, t, jobID, "the job is not in the store"), nil
 	}
 	if err != nil {
 		return spot.Seen{}, fmt.Errorf("observe task of job %s: %w", jobID, err)
@@ -31,13 +31,13 @@ func (e *Engine) Observe(ctx context.Context, t spot.Task) (spot.Seen, error) {
 		return r.seen, err
 	}
 	if !r.seen.Changed {
-		e.ignore(t, jobID, r.seen.Ignored)
+		e.ignore(ctx, t, jobID, r.seen.Ignored)
 		_, err = e.resume(ctx, r.job)
 	}
 	return r.seen, err
 }
 
-func (e *Engine) ignore(t spot.Task, jobID, why string) spot.Seen {
-	e.Log.Debug("task event ignored", slog.String("job_id", jobID), slog.String("task_arn", t.ARN), slog.String("reason", why))
+func (e *Engine) ignore(ctx context.Context, t spot.Task, jobID, why string) spot.Seen {
+	e.Log.DebugContext(ctx, "task event ignored", slog.String("job_id", jobID), slog.String("task_arn", t.ARN), slog.String("reason", why))
 	return spot.Seen{Ignored: why}
 }

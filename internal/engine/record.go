@@ -39,6 +39,7 @@ const conflictsMax = 20
 // Unless mayCall, the next call is left to who comes when the job is due.
 func (e *Engine) record(ctx context.Context, j *jobs.Job, observe observation, calls bool) (recorded, error) {
 	writeID := e.NewID()
+	leave := e.leave(ctx)
 	for range conflictsMax {
 		at := e.moment()
 		next := j.Clone()
@@ -46,14 +47,14 @@ func (e *Engine) record(ctx context.Context, j *jobs.Job, observe observation, c
 		if !seen.Changed {
 			return recorded{job: j, seen: seen}, nil
 		}
-		planned := e.plan(next, at, calls)
+		planned := e.plan(next, at, calls, leave)
 		e.stamp(j, next, writeID, at)
 		if err := jobs.Check(j, next); err != nil {
 			return recorded{}, err
 		}
 		err := e.Store.Save(ctx, next)
 		if err == nil {
-			e.logMove(j, next)
+			e.saved(ctx, j, next, at.Now)
 			return recorded{next, seen, planned}, nil
 		}
 		if !errors.Is(err, jobs.ErrConflict) {
@@ -74,12 +75,22 @@ const mayCall = true
 
 // plan carries out the steps that only change the job, and the intent of the step that calls. An intent is only ever stored
 // by who then makes the call: one without a call would count as a call without an answer.
-func (e *Engine) plan(j *jobs.Job, at spot.Moment, calls bool) act {
+func (e *Engine) plan(j *jobs.Job, at spot.Moment, calls bool, leave leave) act {
 	for {
 		step := spot.Next(j, at.Now, e.Times)
 		if !calls && step != spot.StepEnd && step != spot.StepDecideStop {
 			e.hasten(j, at)
 			return actNone
+		}
+		if step == spot.StepBegin || step == spot.StepRelaunch || step == spot.StepCallAgain {
+			provider := spot.Provider(j)
+			if a := j.Live(); a != nil {
+				provider = a.CapacityProvider
+			}
+			if wait := leave(provider); wait > 0 {
+				j.WaitForTurn(at.Now.Add(wait))
+				return actNone
+			}
 		}
 		switch step {
 		case spot.StepEnd:
@@ -105,6 +116,36 @@ func (e *Engine) plan(j *jobs.Job, at spot.Moment, calls bool) act {
 		case spot.StepNone, spot.StepDescribe:
 			return actNone
 		}
+	}
+}
+
+// leave takes leave to launch on a provider; above 0 there is none for so long.
+type leave func(jobs.CapacityProvider) time.Duration
+
+// leave asks the pacer once, however often the save that needs it is repeated.
+func (e *Engine) leave(ctx context.Context) leave {
+	asked, wait := false, time.Duration(0)
+	return func(provider jobs.CapacityProvider) time.Duration {
+		if !asked && e.Pacer != nil {
+			asked, wait = true, e.Pacer.Launch(ctx, provider)
+		}
+		return wait
+	}
+}
+
+// saved follows each save: it logs and counts the decision, and asks for a wake-up where the sweep would come late.
+func (e *Engine) saved(ctx context.Context, before, after *jobs.Job, at time.Time) {
+	e.logMove(ctx, before, after)
+	if e.Meter != nil {
+		e.Meter.Saved(before, after, at)
+	}
+	due := after.Internal.DueAt
+	moved := before == nil || !due.Equal(before.Internal.DueAt.Time)
+	if e.Waker == nil || due.IsZero() || !moved || due.Sub(at) >= e.Times.Horizon {
+		return
+	}
+	if err := e.Waker.WakeAt(ctx, after.JobID, due.Time); err != nil {
+		e.Log.WarnContext(ctx, "no wake-up; the sweep finds the job", slog.String("job_id", after.JobID), slog.String("error", err.Error()))
 	}
 }
 
@@ -146,17 +187,21 @@ func (e *Engine) due(j *jobs.Job, now time.Time) bool {
 }
 
 // logMove writes the one line of a decision. A save that only moves the due time on decides nothing.
-func (e *Engine) logMove(before, next *jobs.Job) {
-	if before.Status == next.Status && before.StatusReason == next.StatusReason && len(before.Attempts) == len(next.Attempts) {
+func (e *Engine) logMove(ctx context.Context, before, next *jobs.Job) {
+	from := jobs.Status("")
+	if before != nil {
+		from = before.Status
+	}
+	if before != nil && before.Status == next.Status && before.StatusReason == next.StatusReason && len(before.Attempts) == len(next.Attempts) {
 		return
 	}
 	args := []any{
-		slog.String("job_id", next.JobID), slog.String("from", string(before.Status)), slog.String("to", string(next.Status)),
+		slog.String("job_id", next.JobID), slog.String("from", string(from)), slog.String("to", string(next.Status)),
 		slog.String("reason", next.StatusReason),
 	}
 	if a := next.Last(); a != nil {
 		args = append(args, slog.Int("attempt", a.Number), slog.String("state", string(a.Status)),
 			slog.String("capacity", string(a.CapacityProvider)), slog.String("task_arn", a.TaskARN))
 	}
-	e.Log.Info("job moved", args...)
+	e.Log.InfoContext(ctx, "job moved", args...)
 }

@@ -25,7 +25,7 @@ func (w *world) sweepAt(d time.Duration) {
 	w.t.Helper()
 	w.now = start.Add(d)
 	w.deliver(func(e *engine.Engine) error {
-		_, err := e.Sweep(w.t.Context(), time.Time{})
+		_, err := e.Sweep(w.t.Context(), "", time.Time{})
 		return err
 	})
 }
@@ -121,7 +121,7 @@ func TestOneBadJobDoesNotKeepTheOthersFromTheirTurn(t *testing.T) {
 	}
 	w.store = poisonedStore{w.store, "job-005"}
 	w.now = w.now.Add(20 * time.Minute)
-	visited, err := w.engine().Sweep(t.Context(), time.Time{})
+	visited, err := w.engine().Sweep(t.Context(), "", time.Time{})
 	if visited != 150 || err == nil {
 		t.Errorf("%d of 150 visited, error %v; want all, and the one error told", visited, err)
 	}
@@ -150,7 +150,7 @@ func TestATaskThatCameLateInItsLaunchHasItsThirtyMinutes(t *testing.T) {
 	}
 	for len(w.ecs.tasks) == 0 {
 		w.now = w.now.Add(time.Minute)
-		if _, err := e.Sweep(t.Context(), time.Time{}); err != nil {
+		if _, err := e.Sweep(t.Context(), "", time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -193,7 +193,7 @@ func TestASettlingThatFailedWaitsBeforeItIsTriedAgain(t *testing.T) {
 	w.now = w.now.Add(10 * time.Minute)
 	e := w.engine()
 	e.Launcher = failingFind{e.Launcher}
-	_, _ = e.Sweep(t.Context(), time.Time{})
+	_, _ = e.Sweep(t.Context(), "", time.Time{})
 	if j := w.job("job-1"); !j.Internal.DueAt.After(w.now) {
 		t.Errorf("due at %v, which has passed at %v: everybody would ask ECS at once", j.Internal.DueAt, w.now)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 	"github.com/spotbatch/spotbatch/pkg/spot"
@@ -66,7 +67,7 @@ func (e *Engine) accept(ctx context.Context, jobID string, request jobs.Request,
 func (e *Engine) create(ctx context.Context, acceptance jobs.Acceptance) (*jobs.Job, error) {
 	at := e.moment()
 	j := jobs.Accepted(acceptance, at.Now)
-	r := recorded{job: j, act: e.plan(j, at, mayCall)}
+	r := recorded{job: j, act: e.plan(j, at, mayCall, e.leave(ctx))}
 	writeID := e.NewID()
 	e.stamp(nil, j, writeID, at)
 	if err := jobs.Check(nil, j); err != nil {
@@ -84,10 +85,13 @@ func (e *Engine) create(ctx context.Context, acceptance jobs.Acceptance) (*jobs.
 		r.job = stored // our own write had succeeded; its answer was lost
 	case err != nil:
 		return nil, fmt.Errorf("create job %s: %w", j.JobID, err)
+	default:
+		e.saved(ctx, nil, j, at.Now)
 	}
 	// The job is stored: whatever the launch said, the request is accepted, and its due time makes somebody carry on.
 	if err := e.carryOn(ctx, &r); err != nil {
-		e.Log.Warn("the job is stored; its launch is left to the sweep", "job_id", j.JobID, "error", err.Error())
+		e.Log.WarnContext(ctx, "the job is stored; its launch is left to the sweep",
+			slog.String("job_id", j.JobID), slog.String("error", err.Error()))
 	}
 	return r.job, nil
 }
@@ -122,6 +126,7 @@ func (e *Engine) Reject(ctx context.Context, s Submission, why error) error {
 	case err != nil:
 		return fmt.Errorf("create job %s: %w", s.JobID, err)
 	}
+	e.saved(ctx, nil, j, at.Now)
 	r := recorded{job: j}
 	return e.carryOn(ctx, &r)
 }

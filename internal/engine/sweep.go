@@ -15,13 +15,15 @@ import (
 // sweepPage is how many due jobs are read, and described, at once: DescribeTasks takes 100.
 const sweepPage = 100
 
-// Sweep visits the jobs that are due and does for each what its next step says: it finds what events did not tell. It begins
-// no further page once until has passed (zero: it reaches the end); what it did not reach stays due. It returns how many
-// jobs it visited.
-func (e *Engine) Sweep(ctx context.Context, until time.Time) (visited int, err error) {
-	cursor := ""
+// Sweep visits the jobs that are due and does for each what its next step says: it finds what events did not tell. It goes on
+// from a cursor ("" = the beginning), and begins no further page once until has passed (zero: it reaches the end): what it did
+// not reach stays due and is handed to the waker. It returns how many jobs it visited.
+func (e *Engine) Sweep(ctx context.Context, cursor string, until time.Time) (visited int, err error) {
 	var failed error // of single jobs: the others have their turn all the same
-	for ctx.Err() == nil && (cursor == "" || until.IsZero() || e.Now().Before(until)) {
+	for first := true; ctx.Err() == nil; first = false {
+		if !first && !until.IsZero() && !e.Now().Before(until) {
+			return visited, errors.Join(failed, e.handOver(ctx, cursor))
+		}
 		ids, next, err := e.Store.Due(ctx, e.Now(), cursor, sweepPage)
 		if err != nil {
 			return visited, errors.Join(failed, fmt.Errorf("list due jobs: %w", err))
@@ -36,11 +38,22 @@ func (e *Engine) Sweep(ctx context.Context, until time.Time) (visited int, err e
 	return visited, failed
 }
 
+// handOver leaves the rest of a sweep to another process, side by side with the next sweep: what both meet is done once.
+func (e *Engine) handOver(ctx context.Context, cursor string) error {
+	if e.Waker == nil {
+		return nil
+	}
+	if err := e.Waker.SweepFrom(ctx, cursor); err != nil {
+		return fmt.Errorf("hand the rest of the sweep over: %w", err)
+	}
+	return nil
+}
+
 // visit carries on with each job. One that fails does not keep the others from their turn.
 func (e *Engine) visit(ctx context.Context, ids []string) error {
 	var mu sync.Mutex
 	var describe []*jobs.Job
-	err := e.parallel(len(ids), func(i int) error {
+	err := e.parallel(ctx, len(ids), func(i int) error {
 		j, err := e.Store.Get(ctx, ids[i])
 		if errors.Is(err, jobs.ErrNotFound) {
 			return nil
@@ -51,6 +64,9 @@ func (e *Engine) visit(ctx context.Context, ids []string) error {
 		now := e.Now()
 		if !e.due(j, now) { // the index lags
 			return nil
+		}
+		if e.Meter != nil {
+			e.Meter.Late(now.Sub(j.Internal.DueAt.Time))
 		}
 		if hasTask(j) {
 			mu.Lock()
@@ -82,7 +98,7 @@ func (e *Engine) describe(ctx context.Context, due []*jobs.Job) error {
 	for _, arn := range missing {
 		lost[arn] = true
 	}
-	return errors.Join(failed, e.parallel(len(due), func(i int) error {
+	return errors.Join(failed, e.parallel(ctx, len(due), func(i int) error {
 		if failed != nil && spot.Next(due[i], e.Now(), e.Times) == spot.StepDescribe {
 			return nil // it stays due; a clock or a cancel does not wait for ECS to describe
 		}
@@ -111,11 +127,11 @@ func hasTask(j *jobs.Job) bool {
 }
 
 // parallel runs n pieces of work, Parallel at a time, and joins their errors.
-func (e *Engine) parallel(n int, work func(i int) error) error {
+func (e *Engine) parallel(ctx context.Context, n int, work func(i int) error) error {
 	errs := make([]error, n)
 	do := func(i int) {
 		if errs[i] = work(i); errs[i] != nil {
-			e.Log.Error("sweep", slog.String("error", errs[i].Error()))
+			e.Log.ErrorContext(ctx, "sweep", slog.String("error", errs[i].Error()))
 		}
 	}
 	if e.Parallel < 2 {

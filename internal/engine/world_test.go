@@ -31,6 +31,7 @@ type world struct {
 	death     death
 	ids       int
 	roll      float64
+	hooks     *hooks // nil: none
 }
 
 func newWorld(t *testing.T, script ...taskScript) *world {
@@ -49,11 +50,15 @@ var start = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 
 // engine makes a new engine on the world, as a new Lambda instance would be.
 func (w *world) engine() *engine.Engine {
-	return engine.New(engine.Config{
+	config := engine.Config{
 		Runner: runner, Store: mortalStore{w.store, &w.death}, Launcher: mortalLauncher{w.ecs, &w.death}, Publisher: mortalPublisher{w},
 		Times: spot.AWSTimes(), Now: func() time.Time { return w.now }, Roll: func() float64 { return w.roll },
 		NewID: func() string { w.ids++; return fmt.Sprintf("id-%04d", w.ids) }, Log: slog.New(slog.DiscardHandler),
-	})
+	}
+	if w.hooks != nil {
+		config.Waker, config.Pacer, config.Meter = w.hooks, w.hooks, w.hooks
+	}
+	return engine.New(config)
 }
 
 // attempt runs a delivery and reports whether the process died in it.
@@ -111,7 +116,7 @@ func (w *world) settleDown() {
 	for range 24 * 60 {
 		w.drain()
 		w.deliver(func(e *engine.Engine) error {
-			_, err := e.Sweep(w.t.Context(), time.Time{})
+			_, err := e.Sweep(w.t.Context(), "", time.Time{})
 			return err
 		})
 		if ids, _, err := w.store.Due(w.t.Context(), w.now.Add(1000*time.Hour), "", 10); err == nil && len(ids) == 0 && len(w.ecs.events) == 0 {

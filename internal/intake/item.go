@@ -21,7 +21,7 @@ const (
 	TaskEvent Kind = "TASK_EVENT"
 	// Wake: JobID names a job whose due time has come.
 	Wake Kind = "WAKE"
-	// Sweep: look at everything that is due.
+	// Sweep: look at everything that is due, from Cursor on.
 	Sweep Kind = "SWEEP"
 	// Ignored: not ours; Reason says why.
 	Ignored Kind = "IGNORED"
@@ -66,6 +66,8 @@ type Item struct {
 	Detail json.RawMessage
 	JobID  string
 	Reason string
+	// Cursor is where a sweep goes on; empty at its beginning.
+	Cursor string
 }
 
 // ID returns the id of the job that the item names, in the contract's order: jobId; schedule ARN and time; the EventBridge

@@ -119,14 +119,16 @@ func parseWake(members []jobs.Member, item Item) Item {
 	return item
 }
 
-// parseSweep reads {"sweep":true}, the constant input of the sweep's schedule.
+// parseSweep reads {"sweep":true}, the constant input of the sweep's schedule, and {"sweep":true,"cursor":"..."}, with which a
+// sweep that ran out of time goes on.
 func parseSweep(members []jobs.Member, item Item) Item {
 	r := reader{members: members}
 	item.Kind = Sweep
 	if value := r.value("sweep"); string(value) != "true" {
 		r.add("sweep", "must be true")
 	}
-	r.onlyFields("sweep")
+	item.Cursor = r.text("cursor")
+	r.onlyFields("sweep", "cursor")
 	item.Err = r.err()
 	return item
 }

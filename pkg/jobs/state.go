@@ -109,6 +109,16 @@ func (j *Job) LaunchPutOff(reason string, unanswered bool, next time.Time) {
 	j.StatusReason = sentence("Attempt %d waits to be launched: %s", a.Number, reason)
 }
 
+// WaitForTurn records that the launch rate leaves no room now: what would have been launched is launched at next. No call
+// was made; one that was stored before without an answer stays unanswered.
+func (j *Job) WaitForTurn(next time.Time) {
+	if a := j.Live(); a != nil && !a.Internal.LaunchedAt.IsZero() && j.NextAttemptAt.IsZero() {
+		a.Internal.Unanswered = true
+	}
+	j.NextAttemptAt = At(next)
+	j.StatusReason = "Waiting for its turn: launches are kept under the rate that the account may start."
+}
+
 // LaunchRefused records that ECS refused the launch without a task: the attempt stays, with the refusal as its cause, and
 // is launched anew at next. It clears launchedAt: no task can exist.
 func (j *Job) LaunchRefused(cause Cause, reason string, next time.Time) {

@@ -1,0 +1,180 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spotbatch/spotbatch/internal/engine"
+	"github.com/spotbatch/spotbatch/pkg/jobs"
+	"github.com/spotbatch/spotbatch/pkg/spot"
+)
+
+// hooks is a waker, a pacer and a meter that keep what they were told.
+type hooks struct {
+	wakes   map[string]time.Time
+	cursors []string
+	deaf    bool // the waker fails
+	waits   []time.Duration
+	asked   []jobs.CapacityProvider
+	saves   []string
+	late    []time.Duration
+}
+
+func (h *hooks) WakeAt(_ context.Context, jobID string, at time.Time) error {
+	if h.deaf {
+		return errors.New("SQS is away")
+	}
+	h.wakes[jobID] = at
+	return nil
+}
+
+func (h *hooks) SweepFrom(_ context.Context, cursor string) error {
+	h.cursors = append(h.cursors, cursor)
+	return nil
+}
+
+func (h *hooks) Launch(_ context.Context, provider jobs.CapacityProvider) time.Duration {
+	h.asked = append(h.asked, provider)
+	if len(h.waits) == 0 {
+		return 0
+	}
+	wait := h.waits[0]
+	h.waits = h.waits[1:]
+	return wait
+}
+
+func (h *hooks) Saved(before, after *jobs.Job, _ time.Time) {
+	from := "new"
+	if before != nil {
+		from = string(before.Status)
+	}
+	h.saves = append(h.saves, from+">"+string(after.Status))
+}
+
+func (h *hooks) Late(by time.Duration) { h.late = append(h.late, by) }
+
+// hooked makes a world whose engines have hooks.
+func hooked(t *testing.T, script ...taskScript) (*world, *hooks) {
+	t.Helper()
+	w := newWorld(t, script...)
+	h := &hooks{wakes: map[string]time.Time{}}
+	w.hooks = h
+	return w, h
+}
+
+func TestALaunchWithoutLeaveWaitsForItsTurn(t *testing.T) {
+	t.Parallel()
+	w, h := hooked(t, succeeds)
+	h.waits = []time.Duration{40 * time.Second}
+	w.submit("job-1", plainRequest)
+	j := w.job("job-1")
+	if j.Status != jobs.StatusRunnable || len(j.Attempts) != 0 || len(w.ecs.calls) != 0 || !strings.Contains(j.StatusReason, "turn") {
+		t.Fatalf("%s with %d attempts after %v: %s", j.Status, len(j.Attempts), w.ecs.calls, j.StatusReason)
+	}
+	turn := start.Add(40 * time.Second)
+	if !h.wakes["job-1"].Equal(turn) || !j.Internal.DueAt.Equal(turn) {
+		t.Errorf("wake-up at %v, due at %v; want both at %v", h.wakes["job-1"], j.Internal.DueAt, turn)
+	}
+	w.now = turn
+	w.deliver(func(e *engine.Engine) error { return e.Wake(t.Context(), "job-1") })
+	w.drain()
+	if got := summary(w.job("job-1")); got != "SUCCEEDED; SUCCEEDED; 1 FARGATE_SPOT SUCCEEDED" {
+		t.Error(got)
+	}
+}
+
+// TestAnUnansweredCallStaysUnansweredWhileItWaitsForItsTurn: a process died in RunTask, and the one that repeats the call finds
+// no room. The refusal that then comes must not be taken for proof that there is no task.
+func TestAnUnansweredCallStaysUnansweredWhileItWaitsForItsTurn(t *testing.T) {
+	t.Parallel()
+	rejected := taskScript{answer: &spot.Answer{Kind: spot.AnswerRefused, Cause: jobs.CauseLaunchRejected, Reason: "no"}}
+	w, h := hooked(t, rejected)
+	w.death = death{at: 2} // call 1 creates the job, 2 is RunTask
+	_, _ = w.attempt(func(e *engine.Engine) error {
+		_, err := e.Submit(t.Context(), engine.Submission{JobID: "job-1", Body: []byte(plainRequest)})
+		return err
+	})
+	w.death = death{}
+	h.waits = []time.Duration{time.Second}
+	w.sweepAt(20 * time.Minute)
+	w.sweepAt(21 * time.Minute)
+	if j := w.job("job-1"); j.Ended() || !j.Live().Internal.Unanswered {
+		t.Errorf("%s, unanswered %v; a refusal after an unanswered call ended it", summary(j), j.Live().Internal.Unanswered)
+	}
+}
+
+func TestTheLeaveIsAskedForTheProviderOfTheLaunch(t *testing.T) {
+	t.Parallel()
+	w, h := hooked(t, interrupted, succeeds)
+	w.submit("job-1", plainRequest)
+	w.drain()
+	if got := fmt.Sprint(h.asked); got != "[FARGATE_SPOT FARGATE]" {
+		t.Errorf("leave was asked for %v", got)
+	}
+}
+
+func TestAWakeUpIsAskedForWhatIsDueBeforeTheSweepWouldNotice(t *testing.T) {
+	t.Parallel()
+	w, h := hooked(t, overQuota, succeeds)
+	w.submit("job-1", plainRequest)
+	if j := w.job("job-1"); !h.wakes["job-1"].Equal(j.NextAttemptAt.Time) || j.NextAttemptAt.IsZero() {
+		t.Errorf("wake-up at %v, next attempt at %v", h.wakes["job-1"], j.NextAttemptAt)
+	}
+	w, h = hooked(t, silentForever)
+	w.submit("job-2", plainRequest)
+	if len(h.wakes) != 0 {
+		t.Errorf("a job that only waits for its task asked for %v", h.wakes)
+	}
+}
+
+func TestAWakeUpThatCannotBeSentIsTheSweepsWork(t *testing.T) {
+	t.Parallel()
+	w, h := hooked(t, overQuota, succeeds)
+	h.deaf = true
+	w.submit("job-1", plainRequest)
+	w.settleDown()
+	if got := w.job("job-1").Status; got != jobs.StatusSucceeded {
+		t.Errorf("the job is %s", got)
+	}
+}
+
+func TestTheMeterIsToldOfEverySave(t *testing.T) {
+	t.Parallel()
+	w, h := hooked(t, succeeds)
+	w.submit("job-1", plainRequest)
+	w.drain()
+	if got := strings.Join(h.saves, " "); got != "new>RUNNABLE RUNNABLE>STARTING STARTING>RUNNING RUNNING>SUCCEEDED SUCCEEDED>SUCCEEDED" {
+		t.Error(got)
+	}
+}
+
+func TestASweepThatRunsOutOfTimeHandsTheRestOver(t *testing.T) {
+	t.Parallel()
+	w, h := hooked(t)
+	const many = 230 // three pages
+	for i := range many {
+		h.waits = []time.Duration{time.Minute}
+		w.submit(fmt.Sprintf("job-%d", i), plainRequest)
+	}
+	w.now = start.Add(2 * time.Minute)
+	visited, err := w.engine().Sweep(t.Context(), "", w.now) // its time is over at once
+	if err != nil || visited != 100 || len(h.cursors) != 1 || len(h.late) != 100 || h.late[0] != time.Minute {
+		t.Fatalf("visited %d, handed over %v, late %d: %v", visited, h.cursors, len(h.late), err)
+	}
+	for len(h.cursors) > 0 {
+		cursor := h.cursors[0]
+		h.cursors = h.cursors[1:]
+		n, err := w.engine().Sweep(t.Context(), cursor, w.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		visited += n
+	}
+	if visited != many {
+		t.Errorf("the sweeps visited %d of %d", visited, many)
+	}
+}
