@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/aws/aws-lambda-go/lambdacontext"
+
 	"github.com/spotbatch/spotbatch/internal/engine"
 	"github.com/spotbatch/spotbatch/internal/function"
 	"github.com/spotbatch/spotbatch/internal/intake"
@@ -26,10 +28,14 @@ type rejectedQueue interface {
 	SendRejected(ctx context.Context, body []byte, reason string) error
 }
 
+// meter counts what was refused.
+type meter interface{ Rejected() }
+
 // handler answers one invocation of submit.
 type handler struct {
 	engine   submitter
 	rejected rejectedQueue
+	meter    meter
 	log      *slog.Logger
 }
 
@@ -65,6 +71,9 @@ func (h *handler) handle(ctx context.Context, payload json.RawMessage) (any, err
 // direct answers a caller who waits: with the job document, or with the error itself.
 func (h *handler) direct(ctx context.Context, item intake.Item) (any, error) {
 	j, err := h.do(ctx, item)
+	if _, bad := errors.AsType[*jobs.InvalidRequest](err); bad {
+		h.meter.Rejected()
+	}
 	if err != nil {
 		return nil, typed(err)
 	}
@@ -77,13 +86,24 @@ func (h *handler) do(ctx context.Context, item intake.Item) (*jobs.Job, error) {
 	}
 	switch item.Kind {
 	case intake.Submit:
-		return h.engine.Submit(ctx, engine.Submission{JobID: item.ID(), Body: item.Request})
+		return h.engine.Submit(ctx, engine.Submission{JobID: identity(ctx, item), Body: item.Request})
 	case intake.Cancel:
 		return h.engine.Cancel(ctx, item.JobID, item.Reason)
 	case intake.Retry:
 		return h.engine.Retry(ctx, item.JobID)
 	}
 	return nil, &jobs.InvalidRequest{Problems: []string{"request: submit does not take a " + string(item.Kind)}}
+}
+
+// identity is the job's id. What names none is identified by the invocation: Lambda delivers an asynchronous one again
+// under the same request id.
+// https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+func identity(ctx context.Context, item intake.Item) string {
+	id := item.ID()
+	if lambda, ok := lambdacontext.FromContext(ctx); ok && id == "" && item.MessageID == "" {
+		return jobs.ResolveID(item.Request, lambda.AwsRequestID)
+	}
+	return id
 }
 
 // typed gives an error the type that the contract promises to a direct caller.
@@ -104,7 +124,7 @@ func typed(err error) error {
 // usable, and is then done with; anything else that went wrong is tried again.
 func (h *handler) fromQueue(ctx context.Context, item intake.Item) error {
 	if item.Kind == intake.Ignored {
-		h.log.Info("ignored", slog.String("event_id", item.MessageID), slog.String("reason", item.Reason))
+		h.log.InfoContext(ctx, "ignored", slog.String("event_id", item.MessageID), slog.String("reason", item.Reason))
 		return nil
 	}
 	_, err := h.do(ctx, item)
@@ -112,7 +132,8 @@ func (h *handler) fromQueue(ctx context.Context, item intake.Item) error {
 	if !bad {
 		return err
 	}
-	h.log.Warn("request rejected", slog.String("event_id", item.MessageID), slog.String("reason", invalid.Error()))
+	h.meter.Rejected()
+	h.log.WarnContext(ctx, "request rejected", slog.String("event_id", item.MessageID), slog.String("reason", invalid.Error()))
 	if err := h.rejected.SendRejected(ctx, item.Request, invalid.Error()); err != nil {
 		return fmt.Errorf("send to rejected queue: %w", err)
 	}

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-lambda-go/lambdacontext"
+
 	"github.com/spotbatch/spotbatch/internal/engine"
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 )
@@ -61,9 +63,14 @@ func (f *fakeQueue) SendRejected(_ context.Context, _ []byte, reason string) err
 	return f.err
 }
 
+// fakeMeter counts refusals.
+type fakeMeter struct{ rejected int }
+
+func (f *fakeMeter) Rejected() { f.rejected++ }
+
 func setup() (*handler, *fakeEngine, *fakeQueue) {
 	e, q := &fakeEngine{}, &fakeQueue{}
-	return &handler{engine: e, rejected: q, log: slog.New(slog.DiscardHandler)}, e, q
+	return &handler{engine: e, rejected: q, meter: &fakeMeter{}, log: slog.New(slog.DiscardHandler)}, e, q
 }
 
 func event(t *testing.T, name string) []byte {
@@ -213,5 +220,42 @@ func TestTheDryRunShowsEveryPayloadWithoutItsEnvironment(t *testing.T) {
 	answer, err = dryRun(t.Context(), event(t, "every-problem.json"))
 	if text, _ = json.Marshal(answer); err != nil || strings.Count(string(text), "must") < 10 {
 		t.Errorf("dry run of a bad request printed %s, %v", text, err)
+	}
+}
+
+// TestAnInvocationIsTheIdentityOfWhatNamesNone: Lambda delivers an asynchronous invocation that failed again, under the same
+// request id, and it must stay the same job.
+func TestAnInvocationIsTheIdentityOfWhatNamesNone(t *testing.T) {
+	t.Parallel()
+	ctx := lambdacontext.NewContext(t.Context(), &lambdacontext.LambdaContext{AwsRequestID: "8476a536-e9f4-11e8-9739-2dfe598c3fcd"})
+	for payload, want := range map[string]string{
+		"direct-smallest.json": "8476a536-e9f4-11e8-9739-2dfe598c3fcd",
+		"direct.json":          "nightly-report-2026-01-15",
+		"sqs.json":             "", // the message's id
+	} {
+		t.Run(payload, func(t *testing.T) {
+			t.Parallel()
+			h, e, _ := setup()
+			if _, err := h.handle(ctx, event(t, payload)); err != nil || len(e.submitted) != 1 {
+				t.Fatalf("%v, submitted %v", err, e.submitted)
+			}
+			if got := e.submitted[0]; want != "" && got != want || strings.HasPrefix(got, "8476a536") != (payload == "direct-smallest.json") {
+				t.Errorf("the job's id is %s, want %s", got, want)
+			}
+		})
+	}
+}
+
+func TestEveryRefusalIsCountedOnce(t *testing.T) {
+	t.Parallel()
+	for payload, want := range map[string]int{"every-problem.json": 1, "sqs-one-bad-of-three.json": 1, "sqs-not-json.json": 1, "direct.json": 0} {
+		t.Run(payload, func(t *testing.T) {
+			t.Parallel()
+			h, _, _ := setup()
+			_, _ = h.handle(t.Context(), event(t, payload))
+			if got := h.meter.(*fakeMeter).rejected; got != want {
+				t.Errorf("%d refusals counted, want %d", got, want)
+			}
+		})
 	}
 }

@@ -8,7 +8,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -16,16 +15,22 @@ import (
 )
 
 func main() {
-	if os.Getenv("SPOTBATCH_TABLE") != "" || os.Getenv("AWS_LAMBDA_RUNTIME_API") != "" {
-		// The DynamoDB store and the AWS clients are the next step; until then nothing is pretended.
-		fail(errors.New("submit: this version does not run on AWS yet; without SPOTBATCH_TABLE it shows what it makes of an event"))
-	}
-	if err := function.Once(context.Background(), dryRun, os.Stdin, os.Stdout); err != nil {
-		fail(err)
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "submit:", err)
+		os.Exit(1)
 	}
 }
 
-func fail(err error) {
-	fmt.Fprintln(os.Stderr, err)
-	os.Exit(1)
+func run() error {
+	// Set inside Lambda alone: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+	if os.Getenv("AWS_LAMBDA_RUNTIME_API") == "" {
+		return function.Once(context.Background(), dryRun, os.Stdin, os.Stdout)
+	}
+	f, err := function.New(os.Getenv)
+	if err != nil {
+		return err
+	}
+	h := &handler{engine: f.Engine, rejected: f.Rejected, meter: f.Meter, log: f.Log}
+	f.Serve(h.handle, f.WarmStore, f.WarmDefinitions)
+	return nil
 }

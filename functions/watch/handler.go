@@ -16,12 +16,16 @@ import (
 type watcher interface {
 	Observe(ctx context.Context, t spot.Task) (spot.Seen, error)
 	Wake(ctx context.Context, jobID string) error
-	Sweep(ctx context.Context, until time.Time) (visited int, err error)
+	Sweep(ctx context.Context, cursor string, until time.Time) (visited int, err error)
 }
+
+// meter takes note of how late the sweep found what was due.
+type meter interface{ Late(by time.Duration) }
 
 // handler answers one invocation of watch.
 type handler struct {
 	engine watcher
+	meter  meter
 	log    *slog.Logger
 }
 
@@ -60,11 +64,12 @@ func (h *handler) take(ctx context.Context, item intake.Item) error {
 		if deadline, ok := ctx.Deadline(); ok {
 			until = deadline.Add(-sweepReserve)
 		}
-		visited, err := h.engine.Sweep(ctx, until)
-		h.log.Info("swept", slog.Int("visited", visited))
+		h.meter.Late(0) // so that a sweep that finds nothing says so
+		visited, err := h.engine.Sweep(ctx, item.Cursor, until)
+		h.log.InfoContext(ctx, "swept", slog.Int("visited", visited))
 		return err
 	case intake.Ignored:
-		h.log.Info("ignored", slog.String("event_id", item.EventID), slog.String("reason", item.Reason))
+		h.log.InfoContext(ctx, "ignored", slog.String("event_id", item.EventID), slog.String("reason", item.Reason))
 		return nil
 	}
 	return fmt.Errorf("watch does not take a %s", item.Kind)

@@ -32,14 +32,19 @@ func (f *fakeEngine) Wake(_ context.Context, jobID string) error {
 	return f.err
 }
 
-func (f *fakeEngine) Sweep(_ context.Context, until time.Time) (int, error) {
+func (f *fakeEngine) Sweep(_ context.Context, _ string, until time.Time) (int, error) {
 	f.sweeps = append(f.sweeps, until)
 	return 0, f.err
 }
 
+// fakeMeter counts the sweeps that told how late they found the latest job.
+type fakeMeter struct{ late int }
+
+func (f *fakeMeter) Late(time.Duration) { f.late++ }
+
 func setup() (*handler, *fakeEngine) {
 	e := &fakeEngine{}
-	return &handler{engine: e, log: slog.New(slog.DiscardHandler)}, e
+	return &handler{engine: e, meter: &fakeMeter{}, log: slog.New(slog.DiscardHandler)}, e
 }
 
 func event(t *testing.T, name string) []byte {
@@ -114,6 +119,9 @@ func TestTheSweepStopsBeforeTheFunctionIsStopped(t *testing.T) {
 	defer cancel()
 	if _, err := h.handle(ctx, event(t, "sweep.json")); err != nil {
 		t.Fatal(err)
+	}
+	if h.meter.(*fakeMeter).late == 0 {
+		t.Error("a sweep that finds nothing due does not say that it is in time")
 	}
 	if len(e.sweeps) != 1 || !e.sweeps[0].Equal(deadline.Add(-sweepReserve)) {
 		t.Errorf("sweeps %v, want one until %v", e.sweeps, deadline.Add(-sweepReserve))

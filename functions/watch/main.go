@@ -9,7 +9,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -17,20 +16,26 @@ import (
 )
 
 func main() {
-	if os.Getenv("SPOTBATCH_TABLE") != "" || os.Getenv("AWS_LAMBDA_RUNTIME_API") != "" {
-		// The DynamoDB store and the AWS clients are the next step; until then nothing is pretended.
-		fail(errors.New("watch: this version does not run on AWS yet; without SPOTBATCH_TABLE it shows what it makes of an event"))
-	}
-	runner := os.Getenv("SPOTBATCH_RUNNER")
-	if runner == "" {
-		runner = "spotbatch"
-	}
-	if err := function.Once(context.Background(), dryRun(runner), os.Stdin, os.Stdout); err != nil {
-		fail(err)
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "watch:", err)
+		os.Exit(1)
 	}
 }
 
-func fail(err error) {
-	fmt.Fprintln(os.Stderr, err)
-	os.Exit(1)
+func run() error {
+	// Set inside Lambda alone: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+	if os.Getenv("AWS_LAMBDA_RUNTIME_API") == "" {
+		runner := os.Getenv("SPOTBATCH_RUNNER")
+		if runner == "" {
+			runner = "spotbatch"
+		}
+		return function.Once(context.Background(), dryRun(runner), os.Stdin, os.Stdout)
+	}
+	f, err := function.New(os.Getenv)
+	if err != nil {
+		return err
+	}
+	h := &handler{engine: f.Engine, meter: f.Meter, log: f.Log}
+	f.Serve(h.handle, f.WarmStore)
+	return nil
 }
