@@ -3,6 +3,7 @@ package fargate
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -23,13 +24,19 @@ const (
 	failureQuota = "You’ve reached the limit on the number of vCPUs you can run concurrently"
 )
 
+// The platform that tasks run on, and the name of whichever is newest.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/platform-fargate.html
+const (
+	platformVersion = "1.4.0"
+	platformLatest  = "LATEST"
+)
+
 // runRequest is a RunTask request whose shape has been checked.
 type runRequest struct {
 	in          *ecs.RunTaskInput
 	provider    string // empty: launchType FARGATE
 	count       int
 	overrides   []byte // JSON, as the task echoes them
-	tags        string
 	token       string
 	fingerprint string
 	// ids of the tasks that it may start, made here because the transaction may run twice.
@@ -64,7 +71,8 @@ func (c *Cluster) RunTask(ctx context.Context, in *ecs.RunTaskInput, _ ...func(*
 	if answer.err != nil {
 		return nil, answer.err
 	}
-	return &ecs.RunTaskOutput{Tasks: answer.tasks, Failures: answer.failures}, nil
+	// ECS shows empty lists, too.
+	return &ecs.RunTaskOutput{Tasks: append([]types.Task{}, answer.tasks...), Failures: append([]types.Failure{}, answer.failures...)}, nil
 }
 
 // run is RunTask within its transaction. An error it returns comes before any write.
@@ -153,7 +161,7 @@ func (c *Cluster) launch(tx *sqlitedb.Tx, request *runRequest, d *definition, si
 // newTask is a task as it begins.
 func (c *Cluster) newTask(id string, request *runRequest, d *definition, size spot.Size, now time.Time) *task {
 	arn := c.taskARN(id)
-	t := &task{id: id, family: *d.Family, token: request.token, phase: phaseWaiting, tags: request.tags}
+	t := &task{id: id, family: *d.Family, token: request.token, phase: phaseWaiting, tags: tagsOf(request.in, d)}
 	t.detail = detail{
 		Attachments:          []struct{}{},
 		Attributes:           []attribute{{"ecs.cpu-architecture", architecture(d)}},
@@ -170,7 +178,7 @@ func (c *Cluster) newTask(id string, request *runRequest, d *definition, size sp
 		LastStatus:           statusProvisioning,
 		Memory:               fmt.Sprint(size.MemoryMiB),
 		Overrides:            request.overrides,
-		PlatformVersion:      "1.4.0",
+		PlatformVersion:      platformVersion,
 		StartedBy:            deref(request.in.StartedBy),
 		TaskArn:              arn,
 		TaskDefinitionArn:    d.arn(),
@@ -193,6 +201,22 @@ func (c *Cluster) newTask(id string, request *runRequest, d *definition, size sp
 		})
 	}
 	return t
+}
+
+// tagsOf are a task's tags as JSON: the request's, and the task definition's where they are to be propagated. Empty: none.
+func tagsOf(in *ecs.RunTaskInput, d *definition) string {
+	tags := slices.Clone(in.Tags)
+	if in.PropagateTags == types.PropagateTagsTaskDefinition {
+		for _, tag := range d.Tags {
+			if !slices.ContainsFunc(tags, func(t types.Tag) bool { return deref(t.Key) == deref(tag.Key) }) {
+				tags = append(tags, tag)
+			}
+		}
+	}
+	if len(tags) == 0 {
+		return ""
+	}
+	return string(encodeShapes(tags))
 }
 
 func architecture(d *definition) string {

@@ -41,6 +41,9 @@ func (c *Cluster) checkRun(in *ecs.RunTaskInput) (*runRequest, error) {
 	case !isToken(request.token):
 		return nil, parameterError("clientToken must be 64 or fewer ASCII characters in the range of 33-126.")
 	}
+	if err := checkIgnored(in); err != nil {
+		return nil, err
+	}
 	var err error
 	if request.provider, err = provider(in); err != nil {
 		return nil, err
@@ -51,9 +54,6 @@ func (c *Cluster) checkRun(in *ecs.RunTaskInput) (*runRequest, error) {
 	if err := checkTags(in.Tags); err != nil {
 		return nil, err
 	}
-	if len(in.Tags) > 0 {
-		request.tags = string(encodeShapes(in.Tags))
-	}
 	if request.token != "" {
 		request.fingerprint = fingerprint(in)
 	}
@@ -61,6 +61,37 @@ func (c *Cluster) checkRun(in *ecs.RunTaskInput) (*runRequest, error) {
 		request.ids = append(request.ids, randomHex(16))
 	}
 	return request, nil
+}
+
+// checkIgnored refuses what would change the task and what the stand-in, or Fargate itself, does not have. What else it
+// ignores is told in the package's comment.
+func checkIgnored(in *ecs.RunTaskInput) error {
+	environmentFiles, resources := false, false
+	if in.Overrides != nil {
+		//lint:ignore SA1019 A request may still have it, and Fargate never did.
+		resources = len(in.Overrides.InferenceAcceleratorOverrides) > 0
+		for _, override := range in.Overrides.ContainerOverrides {
+			environmentFiles = environmentFiles || len(override.EnvironmentFiles) > 0
+			resources = resources || len(override.ResourceRequirements) > 0
+		}
+	}
+	switch version := deref(in.PlatformVersion); {
+	case version != "" && version != platformLatest && version != platformVersion:
+		return &types.PlatformUnknownException{Message: new("The specified platform does not exist.")}
+	case in.PropagateTags == types.PropagateTagsService:
+		return parameterError("propagateTags must be TASK_DEFINITION or NONE: there is no service.")
+	case len(in.PlacementConstraints) > 0:
+		return parameterError("placementConstraints: Fargate does not support them.")
+	case len(in.PlacementStrategy) > 0:
+		return parameterError("placementStrategy: Fargate does not support it.")
+	case len(in.VolumeConfigurations) > 0:
+		return parameterError("volumeConfigurations: this stand-in does not have volumes.")
+	case environmentFiles:
+		return parameterError("environmentFiles: this stand-in does not read them.")
+	case resources:
+		return parameterError("resourceRequirements: Fargate has neither GPUs nor inference accelerators.")
+	}
+	return nil
 }
 
 // provider is the capacity provider asked for; empty for launchType FARGATE.

@@ -58,6 +58,29 @@ func TestRunTaskAnswersAsECSDoes(t *testing.T) {
 	}
 }
 
+func TestATaskHasItsOwnTagsAndThoseOfItsDefinitionIfAskedFor(t *testing.T) {
+	t.Parallel()
+	w := setup(t, Options{}, nil)
+	w.register(func(in *ecs.RegisterTaskDefinitionInput) {
+		in.Tags = []types.Tag{{Key: new("team"), Value: new("defined")}, {Key: new("kind"), Value: new("batch")}}
+	})
+	for propagate, want := range map[types.PropagateTags]string{
+		types.PropagateTagsTaskDefinition: `[{"key":"team","value":"own"},{"key":"kind","value":"batch"}]`,
+		types.PropagateTagsNone:           `[{"key":"team","value":"own"}]`,
+	} {
+		in := spotRequest()
+		in.Tags, in.PropagateTags = []types.Tag{{Key: new("team"), Value: new("own")}}, propagate
+		in.PlatformVersion = new("LATEST")
+		out, err := w.RunTask(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(encodeShapes(out.Tasks[0].Tags)); got != want {
+			t.Errorf("%s: %s, want %s", propagate, got, want)
+		}
+	}
+}
+
 func TestRunTaskRefusals(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -104,6 +127,38 @@ func TestRunTaskRefusals(t *testing.T) {
 				in.CapacityProviderStrategy = append(in.CapacityProviderStrategy, in.CapacityProviderStrategy[0])
 			},
 			&types.InvalidParameterException{}, "one item",
+		},
+		"a platform version that there is not": {
+			func(in *ecs.RunTaskInput) { in.PlatformVersion = new("1.5.0") },
+			&types.PlatformUnknownException{}, "does not exist",
+		},
+		"tags of a service": {
+			func(in *ecs.RunTaskInput) { in.PropagateTags = types.PropagateTagsService },
+			&types.InvalidParameterException{}, "propagateTags",
+		},
+		"a placement constraint": {
+			func(in *ecs.RunTaskInput) { in.PlacementConstraints = make([]types.PlacementConstraint, 1) },
+			&types.InvalidParameterException{}, "placementConstraints",
+		},
+		"a placement strategy": {
+			func(in *ecs.RunTaskInput) { in.PlacementStrategy = make([]types.PlacementStrategy, 1) },
+			&types.InvalidParameterException{}, "placementStrategy",
+		},
+		"a volume": {
+			func(in *ecs.RunTaskInput) { in.VolumeConfigurations = make([]types.TaskVolumeConfiguration, 1) },
+			&types.InvalidParameterException{}, "volumeConfigurations",
+		},
+		"a file of environment variables": {
+			func(in *ecs.RunTaskInput) {
+				in.Overrides.ContainerOverrides[0].EnvironmentFiles = make([]types.EnvironmentFile, 1)
+			},
+			&types.InvalidParameterException{}, "environmentFiles",
+		},
+		"a GPU": {
+			func(in *ecs.RunTaskInput) {
+				in.Overrides.ContainerOverrides[0].ResourceRequirements = make([]types.ResourceRequirement, 1)
+			},
+			&types.InvalidParameterException{}, "resourceRequirements",
 		},
 		"a count of 0": {
 			func(in *ecs.RunTaskInput) { in.Count = new(int32(0)) },

@@ -1,6 +1,6 @@
 // Package fargate is a stand-in for the part of ECS on Fargate that a job meets, on one machine: RunTask, StopTask,
-// DescribeTasks, ListTasks, RegisterTaskDefinition and DescribeTaskDefinition with the SDK's own types, the task life cycle
-// with its state-change events, Spot reclaims, and faults injected by name.
+// DescribeTasks, ListTasks, RegisterTaskDefinition and DescribeTaskDefinition with the SDK's own types or over HTTP in ECS's
+// JSON protocol, the task life cycle with its state-change events, Spot reclaims, and faults injected by name.
 //
 // It refuses to know jobs: it imports nothing of pkg/jobs or internal/engine, and of pkg/spot only Fargate's table of
 // sizes, exactly as ECS does not know them. Behind it an Executor runs the containers: Docker containers, operating-system
@@ -25,8 +25,9 @@
 // stopTimeout, readonlyRootFilesystem and linuxParameters.initProcessEnabled, as far as the executor can. It accepts
 // logConfiguration (the output goes to LogFile), roles, port mappings and ephemeral storage, which change nothing here. Of
 // what would change what the task does, as volumes, dependsOn, secrets, health checks or restart policies, it warns
-// once, when the revision is registered, and ignores it. What Fargate does not support it refuses. In RunTask it ignores networkConfiguration, platformVersion,
-// propagateTags, enableECSManagedTags, environmentFiles, volumeConfigurations and placement.
+// once, when the revision is registered, and ignores it. What Fargate does not support it refuses. In RunTask it ignores
+// networkConfiguration, roles, enableECSManagedTags and enableExecuteCommand, and refuses environmentFiles,
+// volumeConfigurations and platform versions but the current one. Signatures are not checked.
 // A capacity provider strategy has one item; a request with neither strategy nor launchType runs on FARGATE.
 // There is one cluster, and no services, no tagging after the start, no eventual consistency, and no launch rate.
 // The DEPROVISIONING of some 20 seconds that a real task goes through takes no time.

@@ -3,6 +3,7 @@ package fargate
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"reflect"
@@ -211,6 +212,24 @@ func printable(text string) string {
 		return strconv.Quote(text)
 	}
 	return text
+}
+
+// readShape reads a request. Unknown members are ignored, as ECS ignores them. What is wrong is told without the value,
+// which may be secret.
+func readShape(body []byte, shape any) error {
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(body, &object); err != nil || object == nil {
+		return badDocument("the request's body is not a JSON object")
+	}
+	err := json.Unmarshal(body, shape)
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		kind, _, _ := strings.Cut(wrong.Value, " ")
+		return badDocument(wrong.Field + " (Go's name) is a JSON " + kind + " and must be of kind " + wrong.Type.Kind().String())
+	}
+	if err != nil {
+		return badDocument("the request's body cannot be read")
+	}
+	return nil
 }
 
 // encodeShapes is encodeShape for a list, which is written where it is nil, too.

@@ -1,8 +1,9 @@
 // Package local is the whole system on one machine: the engine on SQLite with the stand-in for Fargate, its queue and its
 // schedules, in one data directory.
 //
-// It is responsible for wiring them, for the engine lock (one process executes, any process may call), and for carrying on
-// where a killed process stopped. It refuses to decide anything about a job. The command line is its caller.
+// It is responsible for wiring them, for the engine lock (one process executes, any process may call), for carrying on where
+// a killed process stopped, and on request for answering ECS's API over HTTP and posting the events of the tasks that others
+// start through it. It refuses to decide anything about a job. The command line is its caller.
 //
 // The invariant it keeps: everything that matters is in the data directory, so a process may be killed at any moment.
 package local
@@ -16,6 +17,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/spotbatch/spotbatch/internal/engine"
@@ -56,6 +58,9 @@ type Options struct {
 	Schedules       string    // a file of schedules; "" = none
 	QueueFolder     string    // a folder whose files are messages; "" = none
 	QueueReader     io.Reader // a stream of messages; nil = none
+	ECSListen       string    // where ECS's API is answered over HTTP, as 127.0.0.1:4510; "" = nowhere
+	ECSListenAnyone bool      // ECSListen may be an address that other machines reach
+	EventsTo        Poster    // gets the events of tasks that are not of this engine's jobs; nil = nobody
 	Path, Home      string    // of every process, where its container sets none
 	Log             *slog.Logger
 
@@ -71,6 +76,8 @@ type System struct {
 	options Options
 	db      *sqlitedb.DB
 	sqlite  *sqlite.Store
+
+	postFails atomic.Bool // EventsTo failed when it was last called
 }
 
 // Open opens a data directory, made if need be, for calls. It executes nothing.

@@ -40,7 +40,8 @@ const shellDefinition = `{"family":"sh","requiresCompatibilities":["FARGATE"],"n
 // testSystem is a system whose engine's clock can be moved and whose dice always roll low, so that backoffs are short.
 type testSystem struct {
 	*System
-	clock struct{ ahead atomic.Int64 }
+	endpoint string // of ECS's API
+	clock    struct{ ahead atomic.Int64 }
 }
 
 // lowRoll is the roll of dice that keep backoffs short.
@@ -70,7 +71,7 @@ func up(t *testing.T, change ...func(*Options)) *testSystem {
 	s.Engine.Roll = lowRoll
 	ctx, cancel := context.WithCancel(t.Context())
 	done, ready := make(chan error, 1), make(chan struct{})
-	go func() { done <- s.Up(ctx, func(Status) { close(ready) }) }()
+	go func() { done <- s.Up(ctx, func(status Status) { s.endpoint = status.ECSEndpoint; close(ready) }) }()
 	select {
 	case <-ready:
 	case err := <-done:

@@ -84,13 +84,13 @@ func TestAFiringIsOneJobHoweverOftenItIsFired(t *testing.T) {
 func TestASchedulesFileIsReadAtUp(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "schedules.json")
-	at := time.Now().UTC().Add(3 * time.Second)
+	at := time.Now().UTC().Add(8 * time.Second) // a loaded machine takes seconds to be up
 	text := fmt.Sprintf(`[{"name":"once","scheduleExpression":"at(%s)","input":{"jobName":"a","taskDefinition":"sh","containerOverrides":{"command":["true"]}}}]`, at.Format("2006-01-02T15:04:05"))
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s := up(t, func(o *Options) { o.Schedules = file })
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(60 * time.Second)
 	for len(list(t, s)) == 0 {
 		if time.Now().After(deadline) {
 			t.Fatal("the schedule did not fire")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"time"
 
@@ -29,8 +30,9 @@ const (
 type Status struct {
 	Executor        string // "docker 28.2.2" or "processes"
 	TaskDefinitions []string
-	Running         int // tasks found running
-	Waiting         int // tasks found waiting for a slot
+	Running         int    // tasks found running
+	Waiting         int    // tasks found waiting for a slot
+	ECSEndpoint     string // where ECS's API is answered, as http://127.0.0.1:4510; "" = nowhere
 }
 
 // Up takes the engine lock (or answers ErrLocked), loads the task definitions, and executes tasks, takes in events and
@@ -56,6 +58,13 @@ func (s *System) Up(ctx context.Context, ready func(Status)) error {
 		return err
 	}
 	defer held.Close()
+	listener, err := s.listen()
+	if err != nil {
+		return err
+	}
+	if listener != nil {
+		defer listener.Close()
+	}
 	status, err := s.prepare(ctx, faults)
 	if err != nil {
 		return err
@@ -65,7 +74,10 @@ func (s *System) Up(ctx context.Context, ready func(Status)) error {
 		return err
 	}
 	status.Executor = name
-	err = s.execute(ctx, executor, held, schedules, func() { ready(status) })
+	if listener != nil {
+		status.ECSEndpoint = "http://" + listener.Addr().String()
+	}
+	err = s.execute(ctx, executor, held, listener, schedules, func() { ready(status) })
 	return errors.Join(err, executor.Close())
 }
 
@@ -88,13 +100,18 @@ func (s *System) prepare(ctx context.Context, faults []fargate.Fault) (Status, e
 }
 
 // execute runs the parts of the system side by side until ctx ends or one of them fails.
-func (s *System) execute(ctx context.Context, executor fargate.Executor, held *os.File, schedules []schedule.Entry, ready func()) error {
+func (s *System) execute(
+	ctx context.Context, executor fargate.Executor, held *os.File, listener net.Listener, schedules []schedule.Entry, ready func(),
+) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.Cluster.Run(ctx, executor) })
 	group.Go(func() error { return s.deliver(ctx) })
 	group.Go(func() error { return s.sweep(ctx) })
 	group.Go(func() error { return s.tidy(ctx) })
 	group.Go(func() error { return s.guard(ctx, held) })
+	if listener != nil {
+		group.Go(func() error { return s.serveECS(ctx, listener) })
+	}
 	if len(schedules) > 0 {
 		group.Go(func() error { return s.runSchedules(ctx, schedules) })
 	}
@@ -122,24 +139,34 @@ func (s *System) deliver(ctx context.Context) error {
 	})
 }
 
-// observe takes in one task event. A malformed one is put aside with a line in the log: nothing can mend it.
+// observe takes in one task event. A malformed one is put aside with a line in the log: nothing can mend it. Each event has one
+// taker: the engine, or whom others' events are posted to, as the rule of each runner matches its own tasks alone. While
+// posting fails, the events of other tasks may wait behind it; the sweep keeps the engine's jobs moving.
 func (s *System) observe(ctx context.Context, event fargate.Event) error {
-	delivery, err := intake.Parse(event.Body)
+	task, err := taskOf(event)
 	if err != nil {
 		s.options.Log.Error("task event refused", slog.String("error", err.Error()))
 		return nil
 	}
-	for _, item := range delivery.Items {
-		task, err := spot.ParseTask(item.Detail, time.Time{})
-		if item.Kind != intake.TaskEvent || err != nil {
-			s.options.Log.Error("task event refused", slog.String("reason", item.Reason), slog.Any("error", err))
-			continue
-		}
-		if _, err := s.Engine.Observe(ctx, task); err != nil {
-			return err
+	if _, _, ours := spot.Owner(runner, task.StartedBy); !ours && s.options.EventsTo != nil {
+		return s.forward(ctx, event)
+	}
+	_, err = s.Engine.Observe(ctx, task)
+	return err
+}
+
+// taskOf reads the task of an event.
+func taskOf(event fargate.Event) (spot.Task, error) {
+	delivery, err := intake.Parse(event.Body)
+	if err != nil {
+		return spot.Task{}, err
+	}
+	for _, item := range delivery.Items { // it is no batch: there is one
+		if item.Kind == intake.TaskEvent && item.Err == nil {
+			return spot.ParseTask(item.Detail, time.Time{})
 		}
 	}
-	return nil
+	return spot.Task{}, errors.New("it carries no task")
 }
 
 // sweep visits due jobs once a second. The first pass goes to its end: it finds what a killed process left undone.

@@ -14,14 +14,28 @@ import (
 	"github.com/spotbatch/spotbatch/pkg/spot"
 )
 
-// errorRows tells what an error of RunTask means; the first row whose code matches and whose word occurs in the message
-// (letter case aside; "" always does) decides.
+// errorRows tells what an error of ECS means; the first row whose code matches and whose word occurs in the message (letter
+// case aside; "" always does) decides. There are four classes:
+//
+//   - the job's fault, which no row names: a 4xx about the request itself is LAUNCH_REJECTED and ends the job;
+//   - the deployment's: access, credentials, cluster, provider, network. The job waits, an alarm rings;
+//   - AWS's: a throttled call, a quota, no capacity, no free address. The job waits;
+//   - none: 5xx, a time-out, a broken connection. The call may have taken effect, so it proves nothing.
+//
+// The codes are those of each operation's own list of errors and of the list common to all:
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html#API_RunTask_Errors
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/CommonErrors.html
+//
+// RunTask's errors become answers by it. Of the other operations' errors all are the caller's to try again but those two that
+// answer the question: a task that StopTask does not find, a task definition that is not there; the table keeps the latter
+// apart from what ECS says with the same exceptions.
 var errorRows = []struct {
 	code, word string
 	kind       spot.AnswerKind
 	cause      jobs.Cause
 }{
+	// "The request was aborted before a reply was sent back": a 400 that proves nothing.
+	{"RequestAbortedException", "", spot.AnswerNone, ""},
 	// AWS is busy; the call had no effect. https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html
 	// The SDK's own list of throttling codes is asked after these rows.
 	{"ClientException", "too many concurrent attempts", spot.AnswerThrottled, ""},
@@ -42,6 +56,10 @@ var errorRows = []struct {
 	{"ExpiredTokenException", "", spot.AnswerRefused, jobs.CauseDeploymentFault},
 	{"RequestExpired", "", spot.AnswerRefused, jobs.CauseDeploymentFault},
 	{"AccessDenied", "", spot.AnswerRefused, jobs.CauseDeploymentFault}, // STS's, when the credentials cannot be renewed
+	{"ExpiredToken", "", spot.AnswerRefused, jobs.CauseDeploymentFault}, // STS's as well
+	{"IncompleteSignature", "", spot.AnswerRefused, jobs.CauseDeploymentFault},
+	{"NotAuthorized", "", spot.AnswerRefused, jobs.CauseDeploymentFault},
+	{"OptInRequired", "", spot.AnswerRefused, jobs.CauseDeploymentFault},
 	{"", "capacity provider", spot.AnswerRefused, jobs.CauseDeploymentFault},
 	{"", "service linked role", spot.AnswerRefused, jobs.CauseDeploymentFault},
 	{"", "service-linked role", spot.AnswerRefused, jobs.CauseDeploymentFault},
@@ -55,6 +73,9 @@ var errorRows = []struct {
 func answerOfError(err error) spot.Answer {
 	if conflict, ok := errors.AsType[*types.ConflictException](err); ok {
 		return answerOfConflict(conflict)
+	}
+	if unsent, ok := errors.AsType[smithy.InvalidParamsError](err); ok { // it names fields, and no value
+		return spot.Answer{Kind: spot.AnswerRefused, Cause: jobs.CauseDeploymentFault, Reason: "RunTask was not called: " + unsent.Error()}
 	}
 	api, ok := errors.AsType[smithy.APIError](err)
 	if !ok {

@@ -50,12 +50,15 @@ func (l *Launcher) Find(ctx context.Context, startedBy, taskDefinition string) (
 	if err != nil {
 		return nil, err
 	}
-	tasks, missing, err := l.Describe(ctx, append(running, stopped...))
+	listed := append(running, stopped...)
+	slices.Sort(listed)
+	listed = slices.Compact(listed) // a task that ended between the two lists is in both
+	tasks, _, err := l.Describe(ctx, listed)
 	if err != nil {
 		return nil, err
 	}
-	if len(missing) > 0 { // it may be the one that is looked for: an answer without it would be a refusal that proves nothing
-		return nil, fmt.Errorf("find tasks of %s: ECS lists %d tasks that it does not describe", startedBy, len(missing))
+	if n := len(listed) - len(tasks); n > 0 { // the one that is looked for may be among them: no answer proves that there is none
+		return nil, fmt.Errorf("find tasks of %s: ECS lists %d tasks that it does not describe", startedBy, n)
 	}
 	return slices.DeleteFunc(tasks, func(t spot.Task) bool { return t.StartedBy != startedBy }), nil
 }

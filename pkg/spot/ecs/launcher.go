@@ -2,15 +2,15 @@
 // what their answers and errors mean for a job.
 //
 // It is responsible for building each request, for reading all three ways in which RunTask says no (an error, failures[],
-// nothing at all), for adopting tasks from a ConflictException, and for finding the tasks of an old launch. It refuses to
-// decide anything about a job or to retry: an answer goes back to internal/engine, its caller, as an observation.
+// nothing at all), for adopting tasks from a ConflictException, for finding the tasks of an old launch, and for keeping task
+// definitions for a while. It refuses to decide anything about a job or to retry RunTask: an answer goes back to
+// internal/engine, its caller, as an observation. DescribeCluster is for whoever examines a deployment.
 //
 // The invariant it keeps: an answer that does not prove that no task exists is never reported as a refusal.
 package ecs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -33,22 +33,34 @@ type API interface {
 
 // Config is where tasks run; it belongs to the deployment and never comes from a request.
 type Config struct {
-	Cluster        string
+	Cluster        string // name or ARN
 	Subnets        []string
 	SecurityGroups []string
 	AssignPublicIP bool
+	// PlatformVersion is Fargate's; empty is not sent, and ECS takes LATEST.
+	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/platform-fargate.html
+	PlatformVersion string
+	// EnableExecuteCommand lets people into running containers. Each task definition then needs a task role.
+	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
+	EnableExecuteCommand bool
 }
 
-// Launcher calls ECS for the engine.
+// Launcher calls ECS for the engine. It may be called from many goroutines.
 type Launcher struct {
-	api    API
-	config Config
-	now    func() time.Time
+	api         API
+	config      Config
+	now         func() time.Time
+	definitions definitionCache
 }
 
 // New makes a launcher. now is when an answer is said to have been observed.
 func New(api API, config Config, now func() time.Time) *Launcher {
 	return &Launcher{api: api, config: config, now: now}
+}
+
+// NewFromConfig makes a launcher on the SDK's own client.
+func NewFromConfig(cfg aws.Config, config Config, now func() time.Time) *Launcher {
+	return New(ecs.NewFromConfig(cfg), config, now)
 }
 
 // Run calls RunTask once. Whatever happens is an answer; see spot.Answer.
@@ -113,6 +125,10 @@ func (l *Launcher) runTaskInput(launch spot.Launch) *ecs.RunTaskInput {
 		StartedBy:            aws.String(launch.StartedBy),
 		ClientToken:          aws.String(launch.ClientToken),
 		PropagateTags:        types.PropagateTagsTaskDefinition,
+		EnableExecuteCommand: l.config.EnableExecuteCommand,
+	}
+	if l.config.PlatformVersion != "" {
+		in.PlatformVersion = aws.String(l.config.PlatformVersion)
 	}
 	for _, tag := range launch.Tags {
 		in.Tags = append(in.Tags, types.Tag{Key: aws.String(tag.Key), Value: aws.String(tag.Value)})
@@ -144,38 +160,4 @@ func (l *Launcher) Stop(ctx context.Context, arn, reason string) error {
 		return fmt.Errorf("stop task %s: %w", arn, err)
 	}
 	return nil
-}
-
-// TaskDefinition resolves a family, family:revision or ARN. An error that wraps ErrNoTaskDefinition is the request's fault.
-func (l *Launcher) TaskDefinition(ctx context.Context, name string) (spot.TaskDefinition, error) {
-	out, err := l.api.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{TaskDefinition: aws.String(name)})
-	if err != nil {
-		if definitionUnknown(err) {
-			return spot.TaskDefinition{}, fmt.Errorf("%w: %s", spot.ErrNoTaskDefinition, name)
-		}
-		return spot.TaskDefinition{}, fmt.Errorf("describe task definition %s: %w", name, err)
-	}
-	if out.TaskDefinition == nil {
-		return spot.TaskDefinition{}, errors.New("describe task definition: ECS answered without one")
-	}
-	return taskDefinition(out.TaskDefinition), nil
-}
-
-func taskDefinition(in *types.TaskDefinition) spot.TaskDefinition {
-	td := spot.TaskDefinition{
-		ARN: aws.ToString(in.TaskDefinitionArn), Family: aws.ToString(in.Family), Revision: int(in.Revision),
-		Active: in.Status == types.TaskDefinitionStatusActive, CPU: aws.ToString(in.Cpu), Memory: aws.ToString(in.Memory),
-	}
-	for _, c := range in.RequiresCompatibilities {
-		td.Fargate = td.Fargate || c == types.CompatibilityFargate
-	}
-	for _, c := range in.ContainerDefinitions {
-		def := spot.ContainerDef{Name: aws.ToString(c.Name), Essential: c.Essential == nil || *c.Essential}
-		if c.LogConfiguration != nil && c.LogConfiguration.LogDriver == types.LogDriverAwslogs {
-			def.LogGroup = c.LogConfiguration.Options["awslogs-group"]
-			def.LogStreamPrefix = c.LogConfiguration.Options["awslogs-stream-prefix"]
-		}
-		td.ContainerDefs = append(td.ContainerDefs, def)
-	}
-	return td
 }

@@ -48,15 +48,14 @@ func (w *wire) Do(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(text)), Request: r}, nil
 }
 
+var someCredentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+	return aws.Credentials{AccessKeyID: "AKID", SecretAccessKey: "SECRET"}, nil
+})
+
 // launcher makes a Launcher on the real SDK client.
 func launcher(answer func(operation string, body map[string]any) (int, string)) (*Launcher, *wire) {
 	w := &wire{answer: answer}
-	client := ecs.New(ecs.Options{
-		Region: "us-east-1", HTTPClient: w, Retryer: aws.NopRetryer{},
-		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			return aws.Credentials{AccessKeyID: "AKID", SecretAccessKey: "SECRET"}, nil
-		}),
-	})
+	client := ecs.New(ecs.Options{Region: "us-east-1", HTTPClient: w, Retryer: aws.NopRetryer{}, Credentials: someCredentials})
 	config := Config{Cluster: "batch", Subnets: []string{"subnet-1"}, SecurityGroups: []string{"sg-1"}, AssignPublicIP: true}
 	return New(client, config, func() time.Time { return time.Unix(1_000_000_000, 0) }), w
 }
@@ -145,9 +144,7 @@ func TestRunTaskIsCalledOnce(t *testing.T) {
 		}
 		return 400, `{"__type":"AccessDeniedException","message":"no"}`
 	}}
-	client := ecs.New(ecs.Options{Region: "us-east-1", HTTPClient: w, Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-		return aws.Credentials{AccessKeyID: "AKID", SecretAccessKey: "SECRET"}, nil
-	})})
+	client := ecs.New(ecs.Options{Region: "us-east-1", HTTPClient: w, Credentials: someCredentials})
 	answer := New(client, Config{Cluster: "batch", Subnets: []string{"subnet-1"}}, time.Now).Run(t.Context(), spot.Launch{TaskDefinition: "job:7"})
 	if answer.Kind != spot.AnswerNone || len(w.sent) != 1 {
 		t.Errorf("%d requests, answer %+v; want one, without an answer", len(w.sent), answer)
@@ -169,6 +166,13 @@ func TestErrorsThatAreNobodysRefusal(t *testing.T) {
 		{400, "RequestExpired", spot.AnswerRefused, jobs.CauseDeploymentFault},
 		{408, "RequestTimeout", spot.AnswerNone, ""},
 		{400, "RequestTimeoutException", spot.AnswerNone, ""},
+		{400, "RequestAbortedException", spot.AnswerNone, ""},
+		{400, "NotAuthorized", spot.AnswerRefused, jobs.CauseDeploymentFault},
+		{400, "PlatformUnknownException", spot.AnswerRefused, jobs.CauseDeploymentFault},
+		{400, "BlockedException", spot.AnswerRefused, jobs.CauseDeploymentFault},
+		{400, "UnsupportedFeatureException", spot.AnswerRefused, jobs.CauseLaunchRejected},
+		{400, "PlatformTaskDefinitionIncompatibilityException", spot.AnswerRefused, jobs.CauseLaunchRejected},
+		{503, "ServiceUnavailable", spot.AnswerNone, ""},
 		{429, "TooManyRequests", spot.AnswerThrottled, ""},
 		{400, "ThrottledException", spot.AnswerThrottled, ""},
 		{400, "RequestThrottledException", spot.AnswerThrottled, ""},
