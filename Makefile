@@ -5,6 +5,8 @@ SHELL := /bin/bash
 GO ?= go
 export CGO_ENABLED ?= 0
 
+include sam.mk
+
 .PHONY: help
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +48,14 @@ lint: ## go vet (also for macOS) and staticcheck with all checks
 tidy: ## Fail if go.mod or go.sum is not tidy
 	$(GO) mod tidy -diff
 	$(GO) mod verify
+
+.PHONY: validate
+validate: ## Lint template.yaml and check what the tests read of it
+	@integration/template/run
+
+.PHONY: integration
+integration: ## Everything that needs DynamoDB Local, an SQS server, the SAM CLI or Docker; installs them into .tools
+	@integration/run
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser of outside input, FUZZTIME each (default 10s)

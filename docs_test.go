@@ -321,3 +321,33 @@ func TestPagesLinkToFilesThatExist(t *testing.T) {
 		}
 	}
 }
+
+// TestOperationsPageTellsEveryAlarmAndMetric holds docs/operations.md against the template and the functions.
+func TestOperationsPageTellsEveryAlarmAndMetric(t *testing.T) {
+	t.Parallel()
+	page := read(t, "docs/operations.md")
+	alarm := regexp.MustCompile(`(?m)^  (\w+Alarm):$`)
+	var alarms []string
+	for _, m := range alarm.FindAllStringSubmatch(read(t, "template.yaml"), -1) {
+		alarms = append(alarms, m[1])
+	}
+	var told []string
+	for _, row := range table(t, page, "## Alarms") {
+		told = append(told, spans[string](row[0])...)
+	}
+	slices.Sort(alarms)
+	slices.Sort(told)
+	if diff := cmp.Diff(alarms, told); diff != "" {
+		t.Errorf("alarms of the template and of the page (-template +page):\n%s", diff)
+	}
+	metric := regexp.MustCompile(`(?m)^\tmetric\w+ += "(\w+)"`)
+	metrics := metric.FindAllStringSubmatch(read(t, "internal/function/meter.go"), -1)
+	if len(metrics) < 9 {
+		t.Fatalf("only %d metrics are found in the code", len(metrics))
+	}
+	for _, m := range metrics {
+		if !strings.Contains(after(t, page, "## Metrics"), "`"+m[1]+"`") {
+			t.Errorf("the page does not tell of the metric %s", m[1])
+		}
+	}
+}
