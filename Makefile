@@ -73,6 +73,10 @@ bench-local: build ## 1,000 jobs of `true` against GNU parallel and task-spooler
 bench: ## Run the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchtime 2s ./...
 
+.PHONY: bench-functions
+bench-functions: ## Size, start and memory of the functions beside a bare one
+	@scripts/bench-functions
+
 .PHONY: clean
 clean: ## Remove what was built and the demo's data
 	rm -rf bin .spotbatch

@@ -43,6 +43,7 @@ var mayBeImported = map[string][]string{
 	sdk + "service/ecs":      {"pkg/spot/ecs", "internal/fargate"},
 	sdk + "service/dynamodb": {"pkg/jobs/dynamo"},
 	sdk + "feature/dynamodb": {"pkg/jobs/dynamo"},
+	"internal/lambdatest":    {"internal/lambdatest", "integration"}, // nothing that is not a test
 	"functions":              nil,
 	"cmd":                    nil,
 }

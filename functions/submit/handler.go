@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -124,7 +125,7 @@ func typed(err error) error {
 // usable, and is then done with; anything else that went wrong is tried again.
 func (h *handler) fromQueue(ctx context.Context, item intake.Item) error {
 	if item.Kind == intake.Ignored {
-		h.log.InfoContext(ctx, "ignored", slog.String("event_id", item.MessageID), slog.String("reason", item.Reason))
+		h.log.InfoContext(ctx, "ignored", slog.String("event_id", cmp.Or(item.MessageID, item.EventID)), slog.String("reason", item.Reason))
 		return nil
 	}
 	_, err := h.do(ctx, item)
@@ -133,7 +134,7 @@ func (h *handler) fromQueue(ctx context.Context, item intake.Item) error {
 		return err
 	}
 	h.meter.Rejected()
-	h.log.WarnContext(ctx, "request rejected", slog.String("event_id", item.MessageID), slog.String("reason", invalid.Error()))
+	h.log.WarnContext(ctx, "request rejected", slog.String("event_id", cmp.Or(item.MessageID, item.EventID)), slog.String("reason", invalid.Error()))
 	if err := h.rejected.SendRejected(ctx, item.Request, invalid.Error()); err != nil {
 		return fmt.Errorf("send to rejected queue: %w", err)
 	}

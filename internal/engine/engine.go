@@ -56,6 +56,8 @@ type Pacer interface {
 type Meter interface {
 	// Saved is told of each save: before is nil for a new job.
 	Saved(before, after *jobs.Job, at time.Time)
+	// Unknown is told of a task event that names a job which is not in the store.
+	Unknown()
 	// Late is told of each job that the sweep finds due, and for how long it has been.
 	Late(by time.Duration)
 }

@@ -22,6 +22,7 @@ type hooks struct {
 	asked   []jobs.CapacityProvider
 	saves   []string
 	late    []time.Duration
+	unknown int
 }
 
 func (h *hooks) WakeAt(_ context.Context, jobID string, at time.Time) error {
@@ -54,6 +55,8 @@ func (h *hooks) Saved(before, after *jobs.Job, _ time.Time) {
 	}
 	h.saves = append(h.saves, from+">"+string(after.Status))
 }
+
+func (h *hooks) Unknown() { h.unknown++ }
 
 func (h *hooks) Late(by time.Duration) { h.late = append(h.late, by) }
 
@@ -176,5 +179,14 @@ func TestASweepThatRunsOutOfTimeHandsTheRestOver(t *testing.T) {
 	}
 	if visited != many {
 		t.Errorf("the sweeps visited %d of %d", visited, many)
+	}
+}
+
+func TestAnEventOfAnUnknownJobIsCounted(t *testing.T) {
+	t.Parallel()
+	w, h := hooked(t)
+	seen, err := w.engine().Observe(t.Context(), spot.Task{ARN: "task/1", StartedBy: runner + "/gone/1", LastStatus: "RUNNING"})
+	if err != nil || seen.Ignored == "" || h.unknown != 1 {
+		t.Errorf("%+v, %v, counted %d", seen, err, h.unknown)
 	}
 }

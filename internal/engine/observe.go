@@ -21,7 +21,7 @@ func (e *Engine) Observe(ctx context.Context, t spot.Task) (spot.Seen, error) {
 	}
 	j, err := e.Store.Get(ctx, jobID)
 	if errors.Is(err, jobs.ErrNotFound) {
-		return e.ignore(ctx, t, jobID, "the job is not in the store"), nil
+		return e.unknown(ctx, t, jobID), nil
 	}
 	if err != nil {
 		return spot.Seen{}, fmt.Errorf("observe task of job %s: %w", jobID, err)
@@ -35,6 +35,16 @@ func (e *Engine) Observe(ctx context.Context, t spot.Task) (spot.Seen, error) {
 		_, err = e.resume(ctx, r.job)
 	}
 	return r.seen, err
+}
+
+// unknown tells of a task whose job is not in the store: nobody will end it, and somebody may want to know.
+func (e *Engine) unknown(ctx context.Context, t spot.Task, jobID string) spot.Seen {
+	const why = "the job is not in the store"
+	if e.Meter != nil {
+		e.Meter.Unknown()
+	}
+	e.Log.WarnContext(ctx, "task event ignored", slog.String("job_id", jobID), slog.String("task_arn", t.ARN), slog.String("reason", why))
+	return spot.Seen{Ignored: why}
 }
 
 func (e *Engine) ignore(ctx context.Context, t spot.Task, jobID, why string) spot.Seen {

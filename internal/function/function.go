@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -122,6 +123,7 @@ func (f *Function) WarmDefinitions(ctx context.Context) {
 
 // Serve warms the clients and takes invocations until Lambda ends the process.
 func (f *Function) Serve(handler Handler, warm ...func(context.Context)) {
+	log.SetFlags(0) // the runtime library's own lines are JSON too, without a time before them
 	f.warm(warm)
 	lambda.Start(f.metered(handler))
 }

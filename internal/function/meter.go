@@ -23,6 +23,7 @@ const (
 	metricEnded         = "JobsEnded"
 	metricLaunch        = "LaunchLatency"   // from acceptance to the first task, ms
 	metricRecovery      = "RecoveryLatency" // from the interrupted task's end to the next task, ms
+	metricUnknown       = "UnknownJobs"     // task events that name a job which is not in the table
 	metricDueLag        = "DueLag"          // how late the sweep found the latest job, s
 )
 
@@ -58,6 +59,13 @@ func (m *Meter) Rejected() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.counts[metricRejected]++
+}
+
+// Unknown counts a task event whose job is not in the table.
+func (m *Meter) Unknown() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.counts[metricUnknown]++
 }
 
 // Late takes note of a job that the sweep found due.

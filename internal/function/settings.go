@@ -35,7 +35,9 @@ const (
 	securityGroupsMax = 5
 )
 
-var runnerForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
+const runnerMax = 32
+
+var runnerForm = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
 // ReadSettings reads the settings from the environment; the error names every problem at once.
 func ReadSettings(getenv func(string) string) (Settings, error) {
@@ -56,7 +58,7 @@ func ReadSettings(getenv func(string) string) (Settings, error) {
 		LaunchesPerSecond: r.rate("SPOTBATCH_LAUNCHES_PER_SECOND"),
 		Retention:         r.days("SPOTBATCH_RETENTION_DAYS", spot.AWSTimes().Retention),
 	}
-	if s.Runner != "" && !runnerForm.MatchString(s.Runner) {
+	if s.Runner != "" && (len(s.Runner) > runnerMax || !runnerForm.MatchString(s.Runner)) {
 		r.problem("SPOTBATCH_RUNNER", "must be 1-32 of letters, digits, - and _")
 	}
 	return s, errors.Join(r.problems...)

@@ -36,12 +36,19 @@ const (
 // those that make the dynamic linker load other code.
 var reservedPrefixes = []string{"AWS_", "ECS_", "SPOTBATCH_", "LD_"}
 
-// taskDefinitionPattern: a family is up to 255 letters, digits, '-' and '_'.
+// taskDefinitionPattern: a family, a revision, an ARN; the first group is the family. Its length is no part of it, for {1,255}
+// would take longer to compile than everything else that happens when a function starts.
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RegisterTaskDefinition.html
 var taskDefinitionPattern = regexp.MustCompile(
-	`^(arn:aws[a-z-]*:ecs:[a-z0-9-]+:[0-9]{12}:task-definition/)?[A-Za-z0-9_-]{1,255}(:[1-9][0-9]{0,9})?$`)
+	`^(?:arn:aws[a-z-]*:ecs:[a-z0-9-]+:[0-9]{12}:task-definition/)?([A-Za-z0-9_-]+)(?::[1-9][0-9]{0,9})?$`)
 
-func validTaskDefinition(text string) bool { return taskDefinitionPattern.MatchString(text) }
+// familyMax is the length of a family, of letters, digits, '-' and '_'.
+const familyMax = 255
+
+func validTaskDefinition(text string) bool {
+	parts := taskDefinitionPattern.FindStringSubmatch(text)
+	return parts != nil && len(parts[1]) <= familyMax
+}
 
 func validJobName(text string) bool       { return validName(text, 128) }
 func validContainerName(text string) bool { return validName(text, 255) }

@@ -19,8 +19,13 @@ const formatDeflate = 1
 // documentMax bounds a document's JSON, so that a damaged one cannot fill the memory. It is ten times what an item holds.
 const documentMax = 4 << 20
 
-// codec turns jobs into stored documents and back. What deflating needs is large and used again; the zero codec is ready.
-type codec struct{ writers, readers sync.Pool }
+// codec turns jobs into stored documents and back. The zero codec is ready. It keeps one writer, which holds 0.8 MB: a pool
+// would drop it at every collection and make it again.
+type codec struct {
+	mu      sync.Mutex
+	writer  *flate.Writer
+	readers sync.Pool
+}
 
 // encode returns the job's stored document.
 func (c *codec) encode(job *jobs.Job) ([]byte, error) {
@@ -33,20 +38,25 @@ func (c *codec) encode(job *jobs.Job) ([]byte, error) {
 	}
 	document := bytes.NewBuffer(make([]byte, 0, 1024))
 	document.WriteByte(formatDeflate)
-	w, ok := c.writers.Get().(*flate.Writer)
-	if ok {
-		w.Reset(document) // keeps the dictionary
-	} else if w, err = flate.NewWriterDict(document, flate.BestCompression, []byte(dictionary)); err != nil {
-		return nil, fmt.Errorf("deflate the job's document: %w", err)
-	}
-	defer c.writers.Put(w)
-	if _, err := w.Write(text); err != nil {
-		return nil, fmt.Errorf("deflate the job's document: %w", err)
-	}
-	if err := w.Close(); err != nil {
+	if err := c.deflate(document, text); err != nil {
 		return nil, fmt.Errorf("deflate the job's document: %w", err)
 	}
 	return document.Bytes(), nil
+}
+
+func (c *codec) deflate(document *bytes.Buffer, text []byte) (err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.writer == nil {
+		if c.writer, err = flate.NewWriterDict(document, flate.BestCompression, []byte(dictionary)); err != nil {
+			return err
+		}
+	}
+	c.writer.Reset(document) // keeps the dictionary
+	if _, err := c.writer.Write(text); err != nil {
+		return err
+	}
+	return c.writer.Close()
 }
 
 // errDamaged says no more than it must: whatever else was found there could be a part of somebody's command.
