@@ -73,6 +73,10 @@ bench-local: build ## 1,000 jobs of `true` against GNU parallel and task-spooler
 bench: ## Run the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchtime 2s ./...
 
+.PHONY: cost
+cost: ## What a million jobs cost, counted; fails above $$10
+	@$(GO) run ./internal/lambdatest/cost
+
 .PHONY: bench-functions
 bench-functions: ## Size, start and memory of the functions beside a bare one
 	@scripts/bench-functions

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/spotbatch/spotbatch/internal/awstemplate"
 )
 
 // The functions' binaries for this machine, each built when a test first wants it.
@@ -103,6 +105,7 @@ func TestEveryPayload(t *testing.T) {
 					before := len(f.Log())
 					checkPayload(t, f, aws, name, file, expected[path])
 					checkLog(t, path, f.Log()[before:])
+					checkCalls(t, name, aws.Calls())
 				}
 			}
 		})
@@ -165,6 +168,22 @@ func checkPayload(t *testing.T, f *Function, aws *AWS, name, file string, items 
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%s/%s %q: (-want +got)\n%s", name, file, items, diff)
+	}
+}
+
+// checkCalls holds what a function called against the list of calls that its role allows, and nothing else.
+func checkCalls(t *testing.T, name string, calls []Call) {
+	t.Helper()
+	allowed, err := awstemplate.Calls()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, call := range calls {
+		if !slices.ContainsFunc(allowed, func(a awstemplate.Call) bool {
+			return a.Caller == name && strings.HasSuffix(a.Action, ":"+call.Operation)
+		}) {
+			t.Errorf("%s calls %s, which internal/awstemplate/testdata/calls.json does not list", name, call.Operation)
+		}
 	}
 }
 
@@ -271,13 +290,23 @@ func TestAJobThatSpotTakesRunsAgainOnDemand(t *testing.T) {
 		}
 	}
 	const job = "nightly-report-2026-01-15" // the one of the events
+	before := 0
 	send(submit, `{"jobName":"nightly-report","jobId":"`+job+`","taskDefinition":"spotbatch-example"}`)
 	for _, name := range []string{"running", "spot-notice-spotinterruption", "spot-stopped-exit-143"} {
 		event := string(payload(t, "watch", name+".json"))
 		task := regexp.MustCompile(`"taskArn": "[^"]*/([0-9a-f]*)"`).FindStringSubmatch(event)[1]
 		own := TaskARN("spotbatch/" + job + "/1")
 		event = strings.ReplaceAll(event, task, own[strings.LastIndex(own, "/")+1:])
+		before = len(aws.Calls())
 		send(watch, strings.ReplaceAll(event, "2026-01-15T10:", time.Now().UTC().Format("2006-01-02T15:"))) // no clock is over
+	}
+	var last []string
+	for _, call := range aws.Calls()[before:] {
+		last = append(last, call.Operation)
+	}
+	// One read and one write of the table lie between the end of an interrupted task and the next RunTask.
+	if diff := cmp.Diff([]string{"GetItem", "PutItem", "RunTask", "PutEvents", "PutItem"}, last); diff != "" {
+		t.Errorf("calls for the event that ends the interrupted task (-want +got)\n%s", diff)
 	}
 	var got []string
 	for _, call := range aws.Calls() {
