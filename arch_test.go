@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	"pkg/jobs":          {},
 	"pkg/jobs/jobstest": {"pkg/jobs", "github.com/google/go-cmp"},
 	"pkg/jobs/sqlite":   {"pkg/jobs", "internal/sqlitedb", "modernc.org/sqlite"},
-	"pkg/jobs/dynamo":   {"pkg/jobs", sdk + "aws", sdk + "service/dynamodb", sdk + "feature/dynamodb", smithy},
+	"pkg/jobs/dynamo":   {"pkg/jobs", sdk + "aws", sdk + "service/dynamodb", smithy},
 	"pkg/spot":          {"pkg/jobs"},
 	"pkg/spot/ecs":      {"pkg/jobs", "pkg/spot", sdk + "aws", sdk + "service/ecs", smithy},
 	"internal/engine":   {"pkg/jobs", "pkg/spot"},
@@ -42,7 +42,6 @@ var mayImport = map[string][]string{
 var mayBeImported = map[string][]string{
 	sdk + "service/ecs":      {"pkg/spot/ecs", "internal/fargate"},
 	sdk + "service/dynamodb": {"pkg/jobs/dynamo"},
-	sdk + "feature/dynamodb": {"pkg/jobs/dynamo"},
 	"internal/lambdatest":    {"internal/lambdatest", "integration"}, // nothing that is not a test
 	"functions":              nil,
 	"cmd":                    nil,
@@ -55,7 +54,10 @@ var never = []struct {
 	imports []string
 }{
 	{"internal/fargate", false, []string{"pkg/jobs", "pkg/spot/ecs", "internal/engine"}}, // pkg/spot for ParseSize alone
-	{"functions", true, []string{"pkg/jobs/sqlite", "internal/sqlitedb", "internal/local", "internal/fargate", "modernc.org/sqlite"}},
+	{"functions", true, []string{
+		"pkg/jobs/sqlite", "internal/sqlitedb", "internal/local", "internal/fargate", "modernc.org/sqlite",
+		"internal/aws/direct", "internal/aws/logs", "internal/doctor", sdk + "config",
+	}},
 }
 
 // under reports whether a package is another one or below it.

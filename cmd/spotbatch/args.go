@@ -49,7 +49,7 @@ func eachJob(ids []string, do func(id string) error) error {
 // completeJobs completes job ids with those of the newest jobs.
 func (c *cli) completeJobs(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	var ids []string
-	err := c.with(cmd.Context(), func(b machine) error {
+	err := c.with(cmd.Context(), func(b backend) error {
 		page, err := b.List(cmd.Context(), jobs.Query{})
 		for _, j := range page.Jobs {
 			ids = append(ids, j.JobID+"\t"+string(j.Status)+" "+j.JobName)

@@ -23,7 +23,7 @@ func (c *cli) cancelCommand() *cobra.Command {
 			if err := out.check(); err != nil {
 				return err
 			}
-			return c.with(cmd.Context(), func(b machine) error { return c.cancel(cmd.Context(), b, args, reason, out) })
+			return c.with(cmd.Context(), func(b backend) error { return c.cancel(cmd.Context(), b, args, reason, out) })
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "`TEXT` for whoever looks at the job later")
@@ -31,7 +31,7 @@ func (c *cli) cancelCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) cancel(ctx context.Context, b machine, ids []string, reason string, out output) error {
+func (c *cli) cancel(ctx context.Context, b backend, ids []string, reason string, out output) error {
 	p := c.printer(out)
 	if len(ids) > 1 {
 		p.several()

@@ -16,7 +16,7 @@ func (c *cli) describeCommand() *cobra.Command {
 			if err := out.check(); err != nil {
 				return err
 			}
-			return c.with(cmd.Context(), func(b machine) error {
+			return c.with(cmd.Context(), func(b backend) error {
 				j, err := b.Get(cmd.Context(), args[0])
 				if err != nil {
 					return jobError(args[0], err)

@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"net/url"
 	"strings"
+
+	"github.com/aws/smithy-go"
 
 	"github.com/spotbatch/spotbatch/internal/engine"
 	"github.com/spotbatch/spotbatch/internal/local"
@@ -91,6 +94,13 @@ func codeOfJob(j *jobs.Job) int {
 
 // problemLines turns an error into one line per problem, in words that help.
 func (c *cli) problemLines(err error) []string {
+	if several, ok := err.(interface{ Unwrap() []error }); ok && isAWS(err) { //nolint:errorlint // the very error is meant
+		var lines []string
+		for _, one := range several.Unwrap() {
+			lines = append(lines, c.problemLines(one)...)
+		}
+		return lines
+	}
 	exit, _ := errors.AsType[*exitError](err)
 	invalid, _ := errors.AsType[*jobs.InvalidRequest](err)
 	switch {
@@ -106,5 +116,34 @@ func (c *cli) problemLines(err error) []string {
 	case errors.Is(err, engine.ErrLive):
 		return []string{"spotbatch: " + err.Error() + "; wait for it, or cancel it first."}
 	}
+	if line, ok := awsProblem(err); ok {
+		return []string{"spotbatch: " + line}
+	}
 	return strings.Split("spotbatch: "+err.Error(), "\n")
+}
+
+func isAWS(err error) bool {
+	_, ok := errors.AsType[*smithy.OperationError](err)
+	return ok
+}
+
+// awsProblem is an error's text with an AWS service's own words in the place of the SDK's, which are for whoever debugs a
+// client.
+func awsProblem(err error) (line string, ok bool) {
+	operation, ok := errors.AsType[*smithy.OperationError](err)
+	if !ok {
+		return "", false
+	}
+	short := operation.Unwrap().Error()
+	failure, answered := errors.AsType[smithy.APIError](err)
+	trouble, unreachable := errors.AsType[*url.Error](err)
+	switch {
+	case answered:
+		short = failure.ErrorCode() + ": " + failure.ErrorMessage()
+	case strings.Contains(short, "get credentials"), strings.Contains(short, "get identity"): // the SDK has no type for it
+		short = "there are no AWS credentials: sign in (aws configure, aws sso login), or give --profile"
+	case unreachable:
+		short = trouble.Error()
+	}
+	return strings.Replace(err.Error(), operation.Error(), short, 1), true
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/spotbatch/spotbatch/internal/engine"
@@ -246,6 +247,8 @@ func (m *fakeMachine) Size(context.Context, *jobs.Job) (spot.Size, error) {
 
 func (m *fakeMachine) Close() error { return nil }
 
+func (m *fakeMachine) manners() manners { return localManners() }
+
 func (m *fakeMachine) Up(ctx context.Context, ready func(local.Status)) error {
 	if m.up != nil {
 		return m.up(ctx, ready)
@@ -277,6 +280,9 @@ func newShell(m *fakeMachine) *shell {
 	s.cli.zone = time.UTC
 	s.cli.window = func(any) (int, int, bool) { return 0, 0, false }
 	s.cli.open = func(context.Context, local.Options, bool) (machine, error) { return m, nil }
+	s.cli.loadAWS = func(context.Context, string, string) (aws.Config, error) {
+		return aws.Config{}, errors.New("no AWS in this test")
+	}
 	s.cli.pace = 0
 	return s
 }

@@ -30,6 +30,8 @@ const (
 type follower struct {
 	c    *cli
 	b    backend
+	pace time.Duration             // the shortest time between two looks
+	scan bool                      // jobs that run are looked for
 	tell func(*jobs.Job, []string) // what is new of a job; may be nil
 	show func()                    // after each look; may be nil
 
@@ -58,8 +60,9 @@ type track struct {
 }
 
 func (c *cli) follower(b backend) *follower {
+	m := b.manners()
 	return &follower{
-		c: c, b: b, index: map[string]int{}, given: map[string]bool{}, open: true, more: make(chan struct{}, 1), counts: map[jobs.Status]int{},
+		c: c, b: b, pace: max(c.pace, m.pace), scan: m.scans, index: map[string]int{}, given: map[string]bool{}, open: true, more: make(chan struct{}, 1), counts: map[jobs.Status]int{},
 		totals: newTotals(), began: c.now(),
 	}
 }
@@ -94,7 +97,7 @@ func (f *follower) room(ctx context.Context, most int) error {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-time.After(f.c.pace):
+		case <-time.After(f.pace):
 		}
 	}
 }
@@ -190,7 +193,7 @@ func (f *follower) wait(ctx context.Context, changed <-chan struct{}) error {
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-time.After(f.c.pace):
+	case <-time.After(f.pace):
 	}
 	select {
 	case <-ctx.Done():
@@ -234,6 +237,10 @@ func (f *follower) look(ctx context.Context) error {
 
 // lookAtRunning reads the jobs that run, and those that ran at the last look and do not now.
 func (f *follower) lookAtRunning(ctx context.Context) error {
+	if !f.scan {
+		f.noteRunning()
+		return nil
+	}
 	page, err := f.b.List(ctx, jobs.Query{Status: jobs.StatusRunning})
 	if err != nil {
 		return err
@@ -263,6 +270,18 @@ func (f *follower) lookAtRunning(ctx context.Context) error {
 	f.running = running
 	f.mu.Unlock()
 	return nil
+}
+
+// noteRunning finds the jobs that ran at the last look in memory, where they cannot be looked for.
+func (f *follower) noteRunning() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.running = f.running[:0]
+	for i := f.head; i < f.len() && len(f.running) < batchMax; i++ {
+		if f.at(i).status == jobs.StatusRunning {
+			f.running = append(f.running, i)
+		}
+	}
 }
 
 // lookFrom reads up to batchMax live jobs from a place on.

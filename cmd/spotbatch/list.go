@@ -39,7 +39,7 @@ func (c *cli) listCommand() *cobra.Command {
 			if err := errors.Join(l.out.check(), l.parse(status, since, c.now())); err != nil {
 				return err
 			}
-			return c.with(cmd.Context(), func(b machine) error {
+			return c.with(cmd.Context(), func(b backend) error {
 				if l.follow {
 					return c.followList(cmd.Context(), b, l)
 				}
@@ -172,7 +172,7 @@ func (c *cli) followList(ctx context.Context, b backend, l listing) error {
 			err = w.show(rows)
 		}
 		if err == nil {
-			err = pause(ctx, c.pace, changed)
+			err = pause(ctx, max(c.pace, b.manners().pace), changed)
 		}
 		if ctx.Err() != nil {
 			return nil // being interrupted is how this ends

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/spf13/cobra"
 
 	"github.com/spotbatch/spotbatch/internal/fargate"
@@ -31,6 +34,9 @@ type executing struct {
 	launchDelay     time.Duration
 	maxTasks        int
 	inject          []string
+	ecsListen       string
+	ecsListenAnyone bool
+	eventsTo        string
 }
 
 func (e *executing) addFlags(cmd *cobra.Command) {
@@ -41,6 +47,9 @@ func (e *executing) addFlags(cmd *cobra.Command) {
 	flags.DurationVar(&e.launchDelay, "launch-delay", 0, "a task takes `DURATION` to start")
 	flags.IntVar(&e.maxTasks, "max-tasks", 0, "at most `N` tasks run at once (default: the number of CPUs)")
 	flags.StringSliceVar(&e.inject, "inject", nil, "inject `FAULTS`, such as no-capacity:2,interrupt@30s:1")
+	flags.StringVar(&e.ecsListen, "ecs-listen", "", "answer ECS's API for the cluster local at http://`ADDR`, such as 127.0.0.1:4510; signatures are not checked")
+	flags.BoolVar(&e.ecsListenAnyone, "ecs-listen-anyone", false, "ADDR may be one that other machines reach: whoever does can run any command here")
+	flags.StringVar(&e.eventsTo, "events-to", "", "post the task events of tasks that others start through ECS's API to a function's or an SQS queue's `URL`")
 	_ = cmd.RegisterFlagCompletionFunc("executor", cobra.FixedCompletions([]string{"auto", "docker", "process"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
@@ -67,6 +76,9 @@ func (e *executing) check() error {
 	if _, err := fargate.ParseFaults(joinFaults(e.inject)); err != nil {
 		problems = append(problems, fmt.Errorf("--inject: %w", err))
 	}
+	if e.ecsListenAnyone && e.ecsListen == "" {
+		problems = append(problems, errors.New("--ecs-listen-anyone says nothing without --ecs-listen"))
+	}
 	if len(problems) > 0 {
 		return usageError(errors.Join(problems...))
 	}
@@ -81,11 +93,21 @@ func (c *cli) again(verb string, options local.Options) string {
 	return c.command(verb)
 }
 
-// options are what internal/local makes of the flags.
-func (e *executing) options(c *cli, least slog.Level) local.Options {
-	return local.Options{
+// options are what internal/local makes of the flags, which are checked first.
+func (e *executing) options(ctx context.Context, c *cli, least slog.Level) (local.Options, error) {
+	options := local.Options{
 		DataDir: c.data, TaskDefinitions: e.taskDefinitions, Executor: e.executor, TimeScale: e.timeScale,
 		LaunchDelay: e.launchDelay, MaxTasks: e.maxTasks, Inject: joinFaults(e.inject),
+		ECSListen: e.ecsListen, ECSListenAnyone: e.ecsListenAnyone,
 		Path: c.getenv("PATH"), Home: c.getenv("HOME"), Log: slog.New(c.journal(least)),
 	}
+	if err := e.check(); err != nil || e.eventsTo == "" {
+		return options, err
+	}
+	var err error
+	options.EventsTo, err = local.NewPoster(e.eventsTo, func() (aws.Config, error) { return config.LoadDefaultConfig(ctx) })
+	if err != nil {
+		return options, usageError(fmt.Errorf("--events-to: %w", err))
+	}
+	return options, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -17,17 +18,20 @@ func (c *cli) localInterruptCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			c.onLocal = true
-			return c.with(ctx, func(m machine) error {
-				c.noteIdle(m)
-				c.ids.see(args...)
-				return eachJob(args, func(id string) error {
-					if err := m.Interrupt(ctx, id); err != nil {
-						return err
-					}
-					_, err := fmt.Fprintf(c.stdout, "%s  Spot will take its task away.\n", c.ids.pad(id))
+			m, err := c.openMachine(ctx)
+			if err != nil {
+				return err
+			}
+			c.noteIdle(m)
+			c.ids.see(args...)
+			err = eachJob(args, func(id string) error {
+				if err := m.Interrupt(ctx, id); err != nil {
 					return err
-				})
+				}
+				_, err := fmt.Fprintf(c.stdout, "%s  Spot will take its task away.\n", c.ids.pad(id))
+				return err
 			})
+			return errors.Join(err, m.Close())
 		},
 	}
 }

@@ -25,10 +25,11 @@ func (c *cli) localRunCommand() *cobra.Command {
 		Example: "  spotbatch local run -f job.json --task-definitions task-definition.json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := errors.Join(out.check(), e.check()); err != nil {
+			options, err := e.options(cmd.Context(), c, slog.LevelWarn)
+			if err := errors.Join(out.check(), err); err != nil {
 				return err
 			}
-			return c.localRun(cmd.Context(), e.options(c, slog.LevelWarn), func(ctx context.Context, b backend) error {
+			return c.localRun(cmd.Context(), options, func(ctx context.Context, b backend) error {
 				if cmd.Flags().Changed("file") {
 					return c.runFile(ctx, b, file, out, aheadMax)
 				}
@@ -58,7 +59,12 @@ func (c *cli) localRun(ctx context.Context, options local.Options, work func(con
 	defer stop()
 	ready, down := make(chan struct{}), make(chan error, 1)
 	go func() {
-		err := m.Up(engine, func(local.Status) { close(ready) })
+		err := m.Up(engine, func(s local.Status) {
+			if s.ECSEndpoint != "" {
+				c.say("ECS's API is at %s, cluster local.", s.ECSEndpoint)
+			}
+			close(ready)
+		})
 		if err == nil {
 			err = errDown
 		}

@@ -25,14 +25,14 @@ func (c *cli) localUpCommand() *cobra.Command {
 		Example: "  spotbatch local up --task-definitions task-definitions/\n  spotbatch submit --local -f job.json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := e.check(); err != nil {
-				return err
-			}
 			least := slog.LevelInfo
 			if quiet {
 				least = slog.LevelWarn
 			}
-			options := e.options(c, least)
+			options, err := e.options(cmd.Context(), c, least)
+			if err != nil {
+				return err
+			}
 			options.Schedules = schedules
 			if options.QueueFolder = queue; queue == "-" {
 				options.QueueFolder, options.QueueReader = "", c.stdin
@@ -97,6 +97,9 @@ func (c *cli) upLines(s local.Status, options local.Options) []string {
 	}
 	if options.Inject != "" {
 		row("faults", options.Inject)
+	}
+	if s.ECSEndpoint != "" {
+		row("ECS's API", s.ECSEndpoint+", cluster local")
 	}
 	return append(lines,
 		"Submit jobs from another terminal; a FILE holds at least",

@@ -13,9 +13,6 @@ import (
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 )
 
-// logPace is how often a log that is followed is read on: nothing announces that a container wrote.
-const logPace = 200 * time.Millisecond
-
 func (c *cli) logsCommand() *cobra.Command {
 	var attempt int
 	var follow bool
@@ -29,7 +26,7 @@ func (c *cli) logsCommand() *cobra.Command {
 			if attempt < 0 {
 				return usageError(errors.New("--attempt must be 1 or more"))
 			}
-			return c.with(cmd.Context(), func(b machine) error {
+			return c.with(cmd.Context(), func(b backend) error {
 				t := &tail{c: c, b: b, jobID: args[0], attempt: attempt, follow: follow, announce: func(line string) { c.say("%s", line) }}
 				return t.run(cmd.Context())
 			})
@@ -175,7 +172,7 @@ func (t *tail) pause(ctx context.Context, changed <-chan struct{}) error {
 	select {
 	case <-ctx.Done():
 	case <-changed:
-	case <-time.After(logPace):
+	case <-time.After(t.b.manners().logPace):
 	}
 	return context.Cause(ctx)
 }

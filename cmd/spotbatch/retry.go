@@ -20,14 +20,14 @@ func (c *cli) retryCommand() *cobra.Command {
 			if err := out.check(); err != nil {
 				return err
 			}
-			return c.with(cmd.Context(), func(b machine) error { return c.retry(cmd.Context(), b, args, out) })
+			return c.with(cmd.Context(), func(b backend) error { return c.retry(cmd.Context(), b, args, out) })
 		},
 	}
 	out.addFlags(cmd, "print the new ids only")
 	return cmd
 }
 
-func (c *cli) retry(ctx context.Context, b machine, ids []string, out output) error {
+func (c *cli) retry(ctx context.Context, b backend, ids []string, out output) error {
 	p := c.printer(out)
 	if len(ids) > 1 {
 		p.several()

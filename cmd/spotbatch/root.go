@@ -11,8 +11,10 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
 
+	"github.com/spotbatch/spotbatch/internal/engine"
 	"github.com/spotbatch/spotbatch/internal/local"
 )
 
@@ -30,14 +32,22 @@ type cli struct {
 	window func(stream any) (width, height int, ok bool)
 	// open opens a data directory.
 	open func(ctx context.Context, options local.Options, create bool) (machine, error)
+	// loadAWS reads the SDK's configuration.
+	loadAWS func(ctx context.Context, region, profile string) (aws.Config, error)
+	// newID makes the ids of jobs whose requests name none.
+	newID func() string
 	// pace is the shortest time between two looks at the jobs, pulse between two summaries of many jobs.
 	pace, pulse time.Duration
 
 	program string // as it was called
 	data    string
 	onLocal bool
-	started bool    // the command line was understood: what fails now is not a matter of usage
-	console *screen // standard error, for all who write to it side by side
+	stack   string
+	region  string
+	profile string
+	given   func(flag string) bool // whether a flag of every verb was given
+	started bool                   // the command line was understood: what fails now is not a matter of usage
+	console *screen                // standard error, for all who write to it side by side
 	ids     idColumn
 }
 
@@ -45,7 +55,8 @@ type cli struct {
 func newCLI(stdin io.Reader, stdout, stderr io.Writer) *cli {
 	c := &cli{
 		stdin: stdin, stdout: stdout, stderr: stderr, getenv: os.Getenv, now: time.Now, zone: time.Local, program: "spotbatch",
-		window: window, open: openLocal, pace: 100 * time.Millisecond, pulse: 10 * time.Second,
+		window: window, open: openLocal, loadAWS: loadAWS,
+		newID: engine.RandomID, pace: 100 * time.Millisecond, pulse: 10 * time.Second,
 	}
 	c.console = c.screen(stderr)
 	return c
@@ -90,7 +101,10 @@ func (c *cli) root() *cobra.Command {
 		Long: "spotbatch runs batch jobs on AWS Fargate Spot and sees every one of them through to an honest end.\n\n" +
 			"Data goes to standard output, all else to standard error. Exit codes of run, wait and local run: the job's own;\n" +
 			"75 no capacity, quota or address; 124 timed out; 130 cancelled; 1 any other failure, or of several jobs any that\n" +
-			"did not succeed. Of every verb: 2 usage or a bad request, 3 no such job.",
+			"did not succeed. Of every verb: 2 usage or a bad request, 3 no such job.\n\n" +
+			"Verbs work on a deployment on AWS (--stack, or SPOTBATCH_STACK, or its parts one by one in the environment, see\n" +
+			"'spotbatch doctor --help') or on this machine (--local). A flag goes before the environment, and there\n" +
+			"SPOTBATCH_LOCAL before SPOTBATCH_STACK.",
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -104,12 +118,17 @@ func (c *cli) root() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	flags := root.PersistentFlags()
-	flags.BoolVar(&c.onLocal, "local", c.localByEnvironment(), "work on this machine, with no AWS account (SPOTBATCH_LOCAL=1)")
+	c.given = flags.Changed
+	flags.StringVar(&c.stack, "stack", c.getenv("SPOTBATCH_STACK"), "stack `NAME` of the deployment (SPOTBATCH_STACK)")
+	flags.Lookup("stack").DefValue = ""
+	flags.StringVar(&c.region, "region", "", "AWS `REGION` of the deployment")
+	flags.StringVar(&c.profile, "profile", "", "`PROFILE` of the AWS configuration")
+	flags.BoolVar(&c.onLocal, "local", c.localByEnvironment(), "work on this machine, without AWS (SPOTBATCH_LOCAL=1)")
 	flags.Lookup("local").DefValue = "false"
-	flags.StringVar(&c.data, "data", defaultData, "data `DIR` of the jobs on this machine")
+	flags.StringVar(&c.data, "data", defaultData, "data `DIR` on this machine")
 	root.AddCommand(
 		c.submitCommand(), c.runCommand(), c.listCommand(), c.describeCommand(), c.whyCommand(), c.logsCommand(),
-		c.waitCommand(), c.cancelCommand(), c.retryCommand(), c.localCommand(), c.versionCommand(),
+		c.waitCommand(), c.cancelCommand(), c.retryCommand(), c.localCommand(), c.lintCommand(), c.doctorCommand(), c.versionCommand(),
 	)
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", helpWidth)))
 	wrapHelp(root)
@@ -127,6 +146,11 @@ func (c *cli) command(verb string) string {
 	text := c.program + " " + verb
 	if c.onLocal && !c.localByEnvironment() && !strings.HasPrefix(verb, "local ") {
 		text += " --local"
+	}
+	for _, flag := range []struct{ name, value string }{{"stack", c.stack}, {"region", c.region}, {"profile", c.profile}} {
+		if c.given(flag.name) && !c.onLocal {
+			text += " --" + flag.name + " " + quoted([]string{flag.value})
+		}
 	}
 	if c.data != defaultData {
 		text += " --data " + quoted([]string{c.data})

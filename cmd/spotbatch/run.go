@@ -29,7 +29,7 @@ func (c *cli) runCommand() *cobra.Command {
 			if err := out.check(); err != nil {
 				return err
 			}
-			return c.with(cmd.Context(), func(b machine) error {
+			return c.with(cmd.Context(), func(b backend) error {
 				c.noteIdle(b)
 				err := c.runFile(cmd.Context(), b, file, out, math.MaxInt)
 				c.noteGoOn(err)

@@ -14,33 +14,77 @@ import (
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 )
 
-// submitsAtOnce is how many requests are being submitted at the same time.
-const submitsAtOnce = 64
-
 func (c *cli) submitCommand() *cobra.Command {
 	var out output
 	var file string
+	var queue bool
 	cmd := &cobra.Command{
 		Use:   "submit [-f FILE|-]",
 		Short: "Submit jobs and print their ids",
 		Long: "Submit jobs and print their ids.\n\n" +
 			"FILE holds one request, an array of them, or one a line. A bad request is reported with its place and refused;\n" +
-			"the good ones are submitted all the same, and the exit code is then 2.",
+			"the good ones are submitted all the same, and the exit code is then 2.\n\n" +
+			"On AWS the submit function is called, which answers once a job is stored. --queue puts the requests into the jobs\n" +
+			"queue: that takes any number at once, and what is wrong with one is told later, by the job.",
 		Example: "  spotbatch submit -f job.json\n  spotbatch submit -q < jobs.jsonl",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := out.check(); err != nil {
 				return err
 			}
-			return c.with(cmd.Context(), func(b machine) error { return c.submit(cmd.Context(), b, file, out) })
+			if queue && out.form == formJSON {
+				return usageError(errors.New("--queue does not go with --output json: there is no job yet"))
+			}
+			return c.with(cmd.Context(), func(b backend) error {
+				if queue {
+					return c.send(cmd.Context(), b, file, out)
+				}
+				return c.submit(cmd.Context(), b, file, out)
+			})
 		},
 	}
 	cmd.Flags().StringVarP(&file, "file", "f", "", "`FILE` of job requests, - for standard input")
+	cmd.Flags().BoolVar(&queue, "queue", false, "send through the jobs queue (AWS)")
 	out.addFlags(cmd, "print ids only")
 	return cmd
 }
 
-func (c *cli) submit(ctx context.Context, b machine, file string, out output) error {
+// sender is a backend with a jobs queue.
+type sender interface {
+	Send(ctx context.Context, submission engine.Submission) (jobID string, err error)
+}
+
+// sending is a backend whose Submit sends: the job that it answers with has an id alone.
+type sending struct {
+	backend
+	sender
+}
+
+func (s sending) Submit(ctx context.Context, submission engine.Submission) (*jobs.Job, error) {
+	id, err := s.Send(ctx, submission)
+	return &jobs.Job{JobID: id}, err
+}
+
+// send puts the requests of a file into the jobs queue.
+func (c *cli) send(ctx context.Context, b backend, file string, out output) error {
+	to, ok := b.(sender)
+	if !ok {
+		return usageError(errors.New("--queue is for a deployment on AWS; 'spotbatch local up --queue' takes requests from a folder"))
+	}
+	sent, err := c.submitFile(ctx, sending{b, to}, file, func(j *jobs.Job) error {
+		line := j.JobID
+		if !out.quiet {
+			line += "  sent"
+		}
+		return c.printLines([]string{line})
+	}, func() {})
+	if err != nil {
+		return err
+	}
+	return sent.outcome(c)
+}
+
+func (c *cli) submit(ctx context.Context, b backend, file string, out output) error {
 	p := c.printer(out)
 	submitted, err := c.submitFile(ctx, b, file, p.add, p.several)
 	if err = errors.Join(err, p.close()); err != nil {
@@ -124,12 +168,12 @@ type outcome struct {
 	err   error
 }
 
-// submitAll submits requests, up to submitsAtOnce at the same time, and hands the outcomes on in the order of the input.
+// submitAll submits requests, as many at the same time as the backend bears, and hands the outcomes on in the order of the input.
 // What it holds does not grow with the input. It ends at each's first error.
 func submitAll(whole context.Context, b backend, in *intake.Documents, each func(outcome) error) error {
 	ctx, cancel := context.WithCancel(whole)
 	defer cancel()
-	queue := make(chan chan outcome, submitsAtOnce)
+	queue := make(chan chan outcome, b.manners().submitsAtOnce)
 	go func() {
 		defer close(queue)
 		for ctx.Err() == nil {

@@ -34,7 +34,7 @@ func (c *cli) waitCommand() *cobra.Command {
 				ctx, cancel = context.WithTimeoutCause(ctx, timeout, errWaitOver)
 				defer cancel()
 			}
-			return c.with(ctx, func(b machine) error {
+			return c.with(ctx, func(b backend) error {
 				err := c.wait(ctx, b, args, out)
 				c.noteGoOn(err)
 				return err
@@ -46,7 +46,7 @@ func (c *cli) waitCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) wait(ctx context.Context, b machine, ids []string, out output) error {
+func (c *cli) wait(ctx context.Context, b backend, ids []string, out output) error {
 	f := c.follower(b)
 	follow := &following{c: c, b: b, f: f, out: out, several: len(ids) > 1}
 	if !out.quiet {

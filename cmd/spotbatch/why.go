@@ -9,7 +9,7 @@ func (c *cli) whyCommand() *cobra.Command {
 		Args:              jobArgs(1, 1),
 		ValidArgsFunction: c.completeJobs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.with(cmd.Context(), func(b machine) error {
+			return c.with(cmd.Context(), func(b backend) error {
 				j, err := b.Get(cmd.Context(), args[0])
 				if err != nil {
 					return jobError(args[0], err)

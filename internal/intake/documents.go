@@ -133,7 +133,7 @@ func (r *Documents) array(in io.Reader) func() (Document, error) {
 		if decoder.More() {
 			var body json.RawMessage
 			if err := decoder.Decode(&body); err != nil {
-				return Document{}, r.syntax(where, decoder, err)
+				return Document{}, r.syntax(where, decoder, unexpectedEnd(err)) // a comma, and nothing after it
 			}
 			n++
 			return Document{where, body}, nil
