@@ -10,7 +10,9 @@ package aws
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -25,7 +27,7 @@ import (
 func LambdaConfig(getenv func(string) string) (aws.Config, error) {
 	config := aws.Config{
 		Region: getenv("AWS_REGION"), ConfigSources: []any{endpoints(getenv)},
-		HTTPClient: awshttp.NewBuildableClient(), // one for all clients
+		HTTPClient: httpClient(),
 	}
 	var missing []string
 	if config.Region == "" {
@@ -45,6 +47,22 @@ func LambdaConfig(getenv func(string) string) (aws.Config, error) {
 		config.BaseEndpoint = aws.String(endpoint)
 	}
 	return config, nil
+}
+
+const (
+	// answerWithin is how long a service may take for an answer, RunTask too. Without it a call that hangs would take the whole
+	// invocation with it.
+	answerWithin = 10 * time.Second
+	// idleFor is how long a connection is kept that nobody uses. Lambda freezes an instance between invocations: what was idle
+	// for longer the service has closed meanwhile, and a RunTask on it would count as unanswered. Go compares with the wall
+	// clock, so the time in the ice counts.
+	idleFor = 20 * time.Second
+)
+
+// httpClient is the one that all clients share.
+func httpClient() *awshttp.BuildableClient {
+	return awshttp.NewBuildableClient().WithTimeout(answerWithin).
+		WithTransportOptions(func(t *http.Transport) { t.IdleConnTimeout = idleFor })
 }
 
 // endpoints tells the SDK's clients of AWS_ENDPOINT_URL_<SERVICE>, in the way in which the general loader does.
