@@ -9,7 +9,7 @@ include sam.mk
 
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build the command line and the example job into bin/
@@ -43,6 +43,8 @@ lint: ## go vet (also for macOS) and staticcheck with all checks
 	$(GO) vet ./...
 	GOOS=darwin $(GO) vet ./...
 	$(GO) tool staticcheck -checks all ./...
+	$(GO) vet -tags integration ./integration
+	$(GO) tool staticcheck -tags integration -checks all ./integration
 
 .PHONY: tidy
 tidy: ## Fail if go.mod or go.sum is not tidy
@@ -54,8 +56,13 @@ validate: ## Lint template.yaml and check what the tests read of it
 	@integration/template/run
 
 .PHONY: integration
-integration: ## Everything that needs DynamoDB Local, an SQS server, the SAM CLI or Docker; installs them into .tools
+integration: ## All that needs DynamoDB Local, SQS, SAM or Docker; installs them
 	@integration/run
+
+.PHONY: sam-local
+sam-local: ## Build with SAM and run a job through sam local invoke
+	@integration/install dynamodb elasticmq python docker
+	@integration/sam-local
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser of outside input, FUZZTIME each (default 10s)
@@ -70,11 +77,11 @@ bench-local: build ## 1,000 jobs of `true` against GNU parallel and task-spooler
 	@scripts/bench-local
 
 .PHONY: bench
-bench: ## Run the Go benchmarks
+bench: bench-functions ## bench-functions, and the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchtime 2s ./...
 
 .PHONY: cost
-cost: ## What a million jobs cost, counted; fails above $$10
+cost: ## What a million jobs cost, counted; fails above 10 dollars
 	@$(GO) run ./internal/lambdatest/cost
 
 .PHONY: bench-functions
@@ -83,4 +90,4 @@ bench-functions: ## Size, start and memory of the functions beside a bare one
 
 .PHONY: clean
 clean: ## Remove what was built and the demo's data
-	rm -rf bin .spotbatch
+	rm -rf bin .spotbatch .aws-sam
