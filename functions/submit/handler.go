@@ -135,7 +135,7 @@ func (h *handler) fromQueue(ctx context.Context, item intake.Item) error {
 	}
 	h.meter.Rejected()
 	h.log.WarnContext(ctx, "request rejected", slog.String("event_id", cmp.Or(item.MessageID, item.EventID)), slog.String("reason", invalid.Error()))
-	if err := h.rejected.SendRejected(ctx, item.Request, invalid.Error()); err != nil {
+	if err := h.rejected.SendRejected(ctx, item.Body, invalid.Error()); err != nil {
 		return fmt.Errorf("send to rejected queue: %w", err)
 	}
 	if id := item.ID(); id != "" && item.Kind == intake.Submit {

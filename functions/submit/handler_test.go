@@ -54,11 +54,13 @@ func (f *fakeEngine) Retry(_ context.Context, jobID string) (*jobs.Job, error) {
 
 // fakeQueue is the rejected queue.
 type fakeQueue struct {
+	bodies  []string
 	reasons []string
 	err     error
 }
 
-func (f *fakeQueue) SendRejected(_ context.Context, _ []byte, reason string) error {
+func (f *fakeQueue) SendRejected(_ context.Context, body []byte, reason string) error {
+	f.bodies = append(f.bodies, string(body))
 	f.reasons = append(f.reasons, reason)
 	return f.err
 }
@@ -257,5 +259,20 @@ func TestEveryRefusalIsCountedOnce(t *testing.T) {
 				t.Errorf("%d refusals counted, want %d", got, want)
 			}
 		})
+	}
+}
+
+func TestWhatIsRejectedIsKeptAsItCame(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{`{"action":"cancel","jobId":"j"}`, `{"wake":"j","jobName":"x"}`, `{"sweep":true}`, `{"jobName":7}`, `no JSON`} {
+		h, _, q := setup()
+		message, _ := json.Marshal(body)
+		answer, err := h.handle(t.Context(), []byte(`{"Records":[{"messageId":"m","eventSource":"aws:sqs","body":`+string(message)+`}]}`))
+		if text, _ := json.Marshal(answer); err != nil || string(text) != `{"batchItemFailures":[]}` {
+			t.Errorf("%s: %s, %v", body, text, err)
+		}
+		if len(q.bodies) != 1 || q.bodies[0] != body {
+			t.Errorf("%s is kept as %q", body, q.bodies)
+		}
 	}
 }

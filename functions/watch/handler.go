@@ -67,6 +67,10 @@ func (h *handler) take(ctx context.Context, item intake.Item) error {
 		h.meter.Late(0) // so that a sweep that finds nothing says so
 		visited, err := h.engine.Sweep(ctx, item.Cursor, until)
 		h.log.InfoContext(ctx, "swept", slog.Int("visited", visited))
+		if item.Cursor != "" && err != nil { // redelivered it would only go on anew; the next sweep is a minute away
+			h.log.ErrorContext(ctx, "sweep", slog.String("error", err.Error()))
+			return nil
+		}
 		return err
 	case intake.Ignored:
 		h.log.InfoContext(ctx, "ignored", slog.String("event_id", item.EventID), slog.String("reason", item.Reason))

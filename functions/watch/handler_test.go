@@ -149,3 +149,17 @@ func TestTheDryRunTellsWhatAnEventMeans(t *testing.T) {
 		})
 	}
 }
+
+// TestASweepThatGoesOnIsNotDeliveredAgain: a job that cannot be moved is the next sweep's again; redelivered, this one would
+// only walk the same way anew.
+func TestASweepThatGoesOnIsNotDeliveredAgain(t *testing.T) {
+	t.Parallel()
+	h, e := setup()
+	e.err = errors.New("one job is damaged")
+	if _, err := h.handle(t.Context(), event(t, "sweep.json")); err == nil {
+		t.Error("the error of a sweep that its schedule began is nobody's")
+	}
+	if _, err := h.handle(t.Context(), event(t, "sweep-go-on.json")); err != nil {
+		t.Errorf("the sweep that goes on fails with %v", err)
+	}
+}

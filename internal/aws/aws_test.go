@@ -113,6 +113,7 @@ func TestWhatIsRejectedIsKeptWithItsReason(t *testing.T) {
 		"as it came":                     {`{"jobName":1}`, "jobName: must be a string", `{"jobName":1}`, "jobName: must be a string"},
 		"an empty body":                  {"", "request: is empty", "(empty)", "request: is empty"},
 		"characters that SQS refuses":    {"a\x00b\uffffc\td", "r\x01", "a\ufffdb\ufffdc\td", "r\ufffd"},
+		"a body as large as a message":   {strings.Repeat("x", 1<<20), "r", strings.Repeat("x", bodyMax), "r"},
 		"a reason that is far too long":  {"{}", strings.Repeat("ä", 3000), "{}", strings.Repeat("ä", reasonMax/2)},
 		"a reason cut within a rune":     {"{}", "x" + strings.Repeat("ä", 3000), "{}", "x" + strings.Repeat("ä", reasonMax/2-1)},
 		"bytes that are not of any text": {"\xff{}", "request: no JSON", "\ufffd{}", "request: no JSON"},

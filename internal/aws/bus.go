@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
@@ -31,13 +32,15 @@ func NewBus(config aws.Config, name string) *Bus {
 
 // Publish puts one "Spotbatch Job State Change". It may do so more than once; detail.version tells the events of a job apart.
 func (b *Bus) Publish(ctx context.Context, document *jobs.Job) error {
-	detail, err := json.Marshal(document)
-	if err != nil {
+	var detail strings.Builder
+	encoder := json.NewEncoder(&detail)
+	encoder.SetEscapeHTML(false) // "\u003c" for "<" would make six bytes of one, and an event has a limit
+	if err := encoder.Encode(document); err != nil {
 		return fmt.Errorf("publish job %s: %w", document.JobID, err)
 	}
 	out, err := b.client.PutEvents(ctx, &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{{
 		EventBusName: aws.String(b.name), Source: aws.String(eventSource), DetailType: aws.String(eventType),
-		Detail: aws.String(string(detail)),
+		Detail: aws.String(strings.TrimSpace(detail.String())),
 	}}})
 	if err != nil {
 		return fmt.Errorf("publish job %s: %w", document.JobID, err)

@@ -10,6 +10,7 @@ package aws
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -53,16 +54,21 @@ const (
 	// answerWithin is how long a service may take for an answer, RunTask too. Without it a call that hangs would take the whole
 	// invocation with it.
 	answerWithin = 10 * time.Second
+	// connectWithin is how long it may take to connect; the SDK's own 30 seconds are half an invocation.
+	connectWithin = 3 * time.Second
 	// idleFor is how long a connection is kept that nobody uses. Lambda freezes an instance between invocations: what was idle
 	// for longer the service has closed meanwhile, and a RunTask on it would count as unanswered. Go compares with the wall
 	// clock, so the time in the ice counts.
-	idleFor = 20 * time.Second
+	idleFor = 15 * time.Second
 )
 
 // httpClient is the one that all clients share.
 func httpClient() *awshttp.BuildableClient {
 	return awshttp.NewBuildableClient().WithTimeout(answerWithin).
-		WithTransportOptions(func(t *http.Transport) { t.IdleConnTimeout = idleFor })
+		WithDialerOptions(func(d *net.Dialer) { d.Timeout = connectWithin }).
+		WithTransportOptions(func(t *http.Transport) {
+			t.TLSHandshakeTimeout, t.IdleConnTimeout = connectWithin, idleFor
+		})
 }
 
 // endpoints tells the SDK's clients of AWS_ENDPOINT_URL_<SERVICE>, in the way in which the general loader does.

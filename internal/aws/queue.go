@@ -78,15 +78,21 @@ func (q *EventsQueue) leave(ctx context.Context, work map[string]any, delaySecon
 // RejectedQueue keeps what was refused.
 type RejectedQueue struct{ *Queue }
 
-// reasonMax bounds the reason, in bytes: message and attributes share the size of one message.
-const reasonMax = 4096
+const (
+	// messageMax is the size of a message in bytes, attributes included.
+	// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+	messageMax = 1 << 20
+	reasonMax  = 4096
+	// bodyMax leaves room for the reason and its attribute's name: what was as large as a message may be is cut.
+	bodyMax = messageMax - reasonMax - 64
+)
 
 // SendRejected keeps a refused request with the reason as the message attribute "Reason".
 func (q RejectedQueue) SendRejected(ctx context.Context, body []byte, reason string) error {
 	_, err := q.client.SendMessage(ctx, &sqs.SendMessageInput{
-		QueueUrl: aws.String(q.url), MessageBody: aws.String(allowed(string(body))),
+		QueueUrl: aws.String(q.url), MessageBody: aws.String(allowed(cut(string(body), bodyMax))),
 		MessageAttributes: map[string]types.MessageAttributeValue{
-			"Reason": {DataType: aws.String("String"), StringValue: aws.String(allowed(cut(reason)))},
+			"Reason": {DataType: aws.String("String"), StringValue: aws.String(allowed(cut(reason, reasonMax)))},
 		},
 	})
 	if err != nil {
@@ -112,10 +118,10 @@ func allowed(text string) string {
 	}, text)
 }
 
-// cut shortens a text to reasonMax bytes, whole characters.
-func cut(text string) string {
-	if len(text) <= reasonMax {
+// cut shortens a text to so many bytes, whole characters.
+func cut(text string, most int) string {
+	if len(text) <= most {
 		return text
 	}
-	return strings.ToValidUTF8(text[:reasonMax], "")
+	return strings.ToValidUTF8(text[:most], "")
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 	"github.com/spotbatch/spotbatch/pkg/spot"
@@ -49,7 +50,7 @@ func (e *Engine) carryOn(ctx context.Context, r *recorded) error {
 				seen.Changed = true
 			}
 			return seen
-		}, round < roundsMax-1)
+		}, round < roundsMax-1 && !failed) // who has failed makes no further call, so it may not begin one
 		if err != nil {
 			return errors.Join(strays, err)
 		}
@@ -146,9 +147,16 @@ func (e *Engine) callFailed(ctx context.Context, j *jobs.Job, err error) {
 	e.Log.WarnContext(ctx, "call failed", slog.String("job_id", j.JobID), slog.String("error", err.Error()))
 }
 
+// publishRetryMax is the longest wait before a publication that failed is tried again.
+const publishRetryMax = 15 * time.Minute
+
 // hasten brings the due time forward after a call that failed.
 func (e *Engine) hasten(j *jobs.Job, at spot.Moment) {
-	soon := jobs.At(at.Now.Add(e.Times.CallRetry + jobs.Backoff(e.Times.CallRetry, 3, at.Roll)))
+	wait := e.Times.CallRetry + jobs.Backoff(e.Times.CallRetry, 3, at.Roll)
+	if j.Ended() { // its publication alone is left, which no clock ends: what has failed for long is tried ever more seldom
+		wait = max(wait, min(at.Now.Sub(j.StoppedAt.Time)/2, publishRetryMax))
+	}
+	soon := jobs.At(at.Now.Add(wait))
 	if j.Internal.DueAt.IsZero() || soon.Before(j.Internal.DueAt.Time) || !j.Internal.DueAt.After(at.Now) {
 		j.Internal.DueAt = soon
 	}

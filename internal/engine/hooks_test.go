@@ -168,17 +168,13 @@ func TestASweepThatRunsOutOfTimeHandsTheRestOver(t *testing.T) {
 	if err != nil || visited != 100 || len(h.cursors) != 1 || len(h.late) != 100 || h.late[0] != time.Minute {
 		t.Fatalf("visited %d, handed over %v, late %d: %v", visited, h.cursors, len(h.late), err)
 	}
-	for len(h.cursors) > 0 {
-		cursor := h.cursors[0]
-		h.cursors = h.cursors[1:]
-		n, err := w.engine().Sweep(t.Context(), cursor, w.now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		visited += n
+	n, err := w.engine().Sweep(t.Context(), h.cursors[0], w.now)
+	if err != nil || n != 100 || len(h.cursors) != 1 {
+		t.Fatalf("the one that goes on visited %d and handed over %d times: %v", n, len(h.cursors)-1, err)
 	}
-	if visited != many {
-		t.Errorf("the sweeps visited %d of %d", visited, many)
+	n, err = w.engine().Sweep(t.Context(), "", time.Time{})
+	if err != nil || n != many-200 {
+		t.Errorf("the next sweep visited %d: %v", n, err)
 	}
 }
 
@@ -188,5 +184,27 @@ func TestAnEventOfAnUnknownJobIsCounted(t *testing.T) {
 	seen, err := w.engine().Observe(t.Context(), spot.Task{ARN: "task/1", StartedBy: runner + "/gone/1", LastStatus: "RUNNING"})
 	if err != nil || seen.Ignored == "" || h.unknown != 1 {
 		t.Errorf("%+v, %v, counted %d", seen, err, h.unknown)
+	}
+}
+
+// TestAPublicationThatFailsForGoodIsTriedEverMoreSeldom: no clock ends it, and the bus may be gone for good.
+func TestAPublicationThatFailsForGoodIsTriedEverMoreSeldom(t *testing.T) {
+	t.Parallel()
+	w, _ := hooked(t, succeeds)
+	w.submit("job-1", plainRequest)
+	w.mute = true
+	w.drain()
+	tries := 0
+	for end := w.now.Add(24 * time.Hour); w.now.Before(end); tries++ {
+		w.now = w.job("job-1").Internal.DueAt.Time
+		w.deliver(func(e *engine.Engine) error { return e.Wake(t.Context(), "job-1") })
+	}
+	if tries > 150 || tries < 90 {
+		t.Errorf("tried %d times in a day", tries)
+	}
+	w.mute = false
+	w.settleDown()
+	if len(w.published) != 1 {
+		t.Errorf("published %d times once the bus was back", len(w.published))
 	}
 }

@@ -82,6 +82,9 @@ func (e *Engine) plan(j *jobs.Job, at spot.Moment, calls bool, leave leave) act 
 			e.hasten(j, at)
 			return actNone
 		}
+		if step == spot.StepCallAgain && j.NextAttemptAt.IsZero() && !e.stale(j, at.Now) {
+			return actNone // whoever saved the call may be making it: this is somebody else's job, met after a conflict
+		}
 		if step == spot.StepBegin || step == spot.StepRelaunch || step == spot.StepCallAgain {
 			provider := spot.Provider(j)
 			if a := j.Live(); a != nil {

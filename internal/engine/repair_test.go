@@ -229,3 +229,108 @@ func TestAnIntentIsStoredOnlyByWhoActs(t *testing.T) {
 		}
 	})
 }
+
+// meanwhile has something else happen during the first StopTask, whose answer is then lost.
+type meanwhile struct {
+	engine.Launcher
+	happens func()
+}
+
+func (l *meanwhile) Stop(ctx context.Context, arn, reason string) error {
+	if err := l.Launcher.Stop(ctx, arn, reason); err != nil || l.happens == nil {
+		return err
+	}
+	happens := l.happens
+	l.happens = nil
+	happens()
+	return errors.New("no answer")
+}
+
+// TestACallThatFailedBeginsNoOther has a task stopped by its clock. Before StopTask's answer, which is lost, somebody else
+// takes in its end, and the next attempt waits for its turn, or is being launched. Whoever stopped the task makes no call any
+// more, and so must not save that it does. (Seeds 686 and 737 of the simulation.)
+func TestACallThatFailedBeginsNoOther(t *testing.T) {
+	t.Parallel()
+	const request = `{"jobName":"report","taskDefinition":"job","retryStrategy":{"attempts":2,"backoffSeconds":1,` +
+		`"evaluateOnExit":[{"onStatusReason":"*","action":"RETRY"}]},"timeout":{"attemptDurationSeconds":3600}}`
+	stops := taskScript{forever: true, code: code(143)}
+	for name, inTheMiddle := range map[string]bool{"the next attempt may begin": false, "the next attempt is being launched": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, stops, silentForever)
+			w.submit("job-1", request)
+			w.drain()
+			w.now = w.now.Add(2 * time.Hour)
+			e := w.engine()
+			e.Launcher = &meanwhile{e.Launcher, func() {
+				if !inTheMiddle { // the attempt's end is stored, and its backoff passes
+					w.roll = 0.999
+					w.drain()
+					w.now = w.now.Add(time.Second)
+					return
+				}
+				w.roll = 0 // no backoff: the next attempt's intent is saved, and its RunTask is under way
+				w.death.at = w.death.calls + 2
+				if died, err := w.attempt(func(e *engine.Engine) error {
+					_, err := e.Observe(t.Context(), w.ecs.events[0])
+					return err
+				}); !died || err != nil {
+					t.Errorf("died: %v, error: %v", died, err)
+				}
+			}}
+			_, _ = e.Sweep(t.Context(), "", time.Time{})
+			calls := 0
+			for _, a := range w.job("job-1").Attempts {
+				calls += a.Internal.Calls
+			}
+			made := count(w.ecs.calls, "RunTask")
+			if inTheMiddle {
+				made++ // the one that died in it
+			}
+			if calls != made {
+				t.Errorf("%d calls are saved, %d were made: %v", calls, made, w.ecs.calls)
+			}
+		})
+	}
+}
+
+// busyPublisher has something else happen while it publishes.
+type busyPublisher struct {
+	engine.Publisher
+	happens func()
+}
+
+func (p *busyPublisher) Publish(ctx context.Context, j *jobs.Job) error {
+	if happens := p.happens; happens != nil {
+		p.happens = nil
+		happens()
+	}
+	return p.Publisher.Publish(ctx, j)
+}
+
+// TestACallThatSomebodyElseMakesIsLeftToHim: Spot took an attempt and the next one waits for its turn. While that is being
+// published the turn comes, and somebody else launches. Whoever published meets that launch after a conflict.
+func TestACallThatSomebodyElseMakesIsLeftToHim(t *testing.T) {
+	t.Parallel()
+	w, h := hooked(t, interrupted, silentForever)
+	h.waits = []time.Duration{0, 3 * time.Second}
+	w.submit("job-1", plainRequest)
+	stoppedEvent := w.ecs.events[len(w.ecs.events)-1]
+	e := w.engine()
+	e.Publisher = &busyPublisher{e.Publisher, func() {
+		w.now = w.now.Add(4 * time.Second)
+		w.death.at = w.death.calls + 2 // RunTask, after the save of its intent
+		if died, err := w.attempt(func(e *engine.Engine) error { return e.Wake(t.Context(), "job-1") }); !died || err != nil {
+			t.Errorf("died: %v, error: %v", died, err)
+		}
+	}}
+	if _, err := e.Observe(t.Context(), stoppedEvent); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(w.ecs.calls, "RunTask"); n != 1 {
+		t.Errorf("%d RunTasks, though somebody else may be making the second: %v", n, w.ecs.calls)
+	}
+	if j := w.job("job-1"); len(j.Attempts) != 2 || j.Live().Internal.Unanswered || j.Internal.Unpublished != 0 {
+		t.Errorf("%s, unanswered %v, unpublished %d", summary(j), j.Live().Internal.Unanswered, j.Internal.Unpublished)
+	}
+}

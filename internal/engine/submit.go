@@ -101,7 +101,13 @@ func (e *Engine) resubmitted(ctx context.Context, j *jobs.Job, fingerprint strin
 	if j.Internal.Fingerprint != fingerprint {
 		return nil, &jobs.InvalidRequest{Problems: []string{"jobId: job " + j.JobID + " exists with another request"}}
 	}
-	return e.resume(ctx, j)
+	resumed, err := e.resume(ctx, j)
+	if err != nil { // the job is stored all the same, and its due time makes somebody carry on
+		e.Log.WarnContext(ctx, "a repeated request could not carry on with its job",
+			slog.String("job_id", j.JobID), slog.String("error", err.Error()))
+		return j, nil
+	}
+	return resumed, nil
 }
 
 // fingerprintOf is the request's fingerprint; a body that is no JSON object is the same request only to the byte.

@@ -17,12 +17,17 @@ const sweepPage = 100
 
 // Sweep visits the jobs that are due and does for each what its next step says: it finds what events did not tell. It goes on
 // from a cursor ("" = the beginning), and begins no further page once until has passed (zero: it reaches the end): what it did
-// not reach stays due and is handed to the waker. It returns how many jobs it visited.
+// not reach stays due and is handed to the waker, once: the sweep that goes on leaves the rest to the next one. It returns how
+// many jobs it visited.
 func (e *Engine) Sweep(ctx context.Context, cursor string, until time.Time) (visited int, err error) {
 	var failed error // of single jobs: the others have their turn all the same
+	begins := cursor == ""
 	for first := true; ctx.Err() == nil; first = false {
 		if !first && !until.IsZero() && !e.Now().Before(until) {
-			return visited, errors.Join(failed, e.handOver(ctx, cursor))
+			if begins {
+				failed = errors.Join(failed, e.handOver(ctx, cursor))
+			}
+			return visited, failed
 		}
 		ids, next, err := e.Store.Due(ctx, e.Now(), cursor, sweepPage)
 		if err != nil {

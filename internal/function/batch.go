@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	// timeLeftMin is how much of its time an invocation keeps for the item at hand: less, and no further item is begun.
-	timeLeftMin = 10 * time.Second
+	// timeLeftMin is how much of its time an invocation keeps for the item at hand: less, and no further item is begun. A call
+	// that hangs ends within 10 seconds, and what it came to must still be stored.
+	timeLeftMin = 15 * time.Second
 	// itemsAtOnce is how many items of a batch are in work: most of an item's time is waiting for AWS, which Lambda bills.
 	itemsAtOnce = 4
 )
@@ -39,7 +40,7 @@ func Batch(ctx context.Context, log *slog.Logger, items []intake.Item, handle fu
 	// https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
 	failed := []events.SQSBatchItemFailure{}
 	for i, err := range errs {
-		if err != nil {
+		if err != nil && items[i].MessageID != "" { // an empty identifier would fail the whole batch
 			log.ErrorContext(ctx, "item failed", slog.String("event_id", items[i].MessageID), slog.String("error", err.Error()))
 			failed = append(failed, events.SQSBatchItemFailure{ItemIdentifier: items[i].MessageID})
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -38,6 +39,27 @@ func TestABatchThatIsDoneIsAnsweredWithAnEmptyList(t *testing.T) {
 	if got != `{"batchItemFailures":[]}` {
 		t.Errorf("%s; null would also count as done, but only by luck", got)
 	}
+}
+
+func TestAnItemThatHangsLeavesTimeToAnswerForTheOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		f := &Function{Meter: NewMeter("nightly", io.Discard)}
+		answer, _ := f.metered(func(ctx context.Context, _ json.RawMessage) (any, error) {
+			return run(ctx, t, batchOf(10), func(ctx context.Context, item intake.Item) error {
+				if item.MessageID == "m3" {
+					<-ctx.Done()
+					return ctx.Err()
+				}
+				return nil
+			}), nil
+		})(ctx, nil)
+		if answer != `{"batchItemFailures":[{"itemIdentifier":"m3"}]}` || ctx.Err() != nil {
+			t.Errorf("answered %v, deadline: %v", answer, ctx.Err())
+		}
+	})
 }
 
 func TestOneBadItemIsTheOnlyOneThatFails(t *testing.T) {

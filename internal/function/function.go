@@ -128,9 +128,18 @@ func (f *Function) Serve(handler Handler, warm ...func(context.Context)) {
 	lambda.Start(f.metered(handler))
 }
 
+// answerReserve is what an invocation keeps for its answer: at its deadline Lambda kills the process, and what hangs in one
+// item must not take the others' answers, and the metrics, with it.
+const answerReserve = 2 * time.Second
+
 // metered writes the invocation's metrics after the handler, whatever it returned.
 func (f *Function) metered(handler Handler) Handler {
 	return func(ctx context.Context, payload json.RawMessage) (any, error) {
+		if deadline, ok := ctx.Deadline(); ok {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithDeadline(ctx, deadline.Add(-answerReserve))
+			defer cancel()
+		}
 		answer, err := handler(ctx, payload)
 		if failed := f.Meter.Flush(time.Now()); failed != nil {
 			f.Log.WarnContext(ctx, "metrics not written", slog.String("error", failed.Error()))

@@ -90,23 +90,26 @@ func (m *Meter) Saved(before, after *jobs.Job, at time.Time) {
 	}
 	isInterruption := func(c jobs.Cause) bool { return c == jobs.CauseSpotInterruption }
 	m.counts[metricInterruptions] += after.Count(isInterruption) - before.Count(isInterruption)
-	m.attempt(before.Last(), after.Last())
+	m.attempt(before.Last(), after)
 	m.started(before, after, at)
 }
 
-// attempt counts what became of the newest attempt.
-func (m *Meter) attempt(was, is *jobs.Attempt) {
-	if is == nil {
+// attempt counts what became of the attempt that was the newest; the same save may have begun the next one.
+func (m *Meter) attempt(was *jobs.Attempt, after *jobs.Job) {
+	if was == nil {
 		return
 	}
-	if was != nil && was.Number != is.Number {
-		if was.CapacityProvider == jobs.FargateSpot && is.CapacityProvider == jobs.FargateOnDemand {
-			m.counts[metricFallbacks]++
-		}
+	next := after.Last()
+	if was.Number != next.Number && was.CapacityProvider == jobs.FargateSpot && next.CapacityProvider == jobs.FargateOnDemand {
+		m.counts[metricFallbacks]++
+	}
+	i := slices.IndexFunc(after.Attempts, func(a jobs.Attempt) bool { return a.Number == was.Number })
+	if i < 0 {
 		return
 	}
-	refused := was != nil && !was.Internal.LaunchedAt.IsZero() && is.Internal.LaunchedAt.IsZero()
-	stopped := was != nil && was.Status != jobs.AttemptStopped && is.Status == jobs.AttemptStopped
+	is := &after.Attempts[i]
+	refused := !was.Internal.LaunchedAt.IsZero() && is.Internal.LaunchedAt.IsZero()
+	stopped := was.Status != jobs.AttemptStopped && is.Status == jobs.AttemptStopped
 	if (refused || stopped) && is.Cause.Refusal() {
 		m.count(metricRefused, string(is.Cause))
 	}

@@ -109,10 +109,11 @@ func TestRefusalsAreCountedByTheirCause(t *testing.T) {
 	s.save(0, func(j *jobs.Job) {
 		j.StopAttempt(jobs.AttemptEnd{Cause: jobs.CauseNoCapacity, StoppedAt: s.now})
 		j.WaitUntil(s.now, "")
+		j.BeginAttempt(jobs.FargateOnDemand, s.now) // in the same save
 	})
 	want := map[string]any{
 		"Runner": "nightly", "JobsAccepted": 1.0, "LaunchesRefused": 3.0, "LaunchesRefused.DEPLOYMENT_FAULT": 1.0,
-		"LaunchesRefused.QUOTA": 1.0, "LaunchesRefused.NO_CAPACITY": 1.0,
+		"LaunchesRefused.QUOTA": 1.0, "LaunchesRefused.NO_CAPACITY": 1.0, "OnDemandFallbacks": 1.0,
 	}
 	if diff := cmp.Diff(want, flushed(t, m, &out)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -1,6 +1,7 @@
 package function
 
 import (
+	"container/heap"
 	"context"
 	"testing"
 	"testing/synctest"
@@ -68,6 +69,52 @@ func TestWhoIsSentAwayComesBackAtTheRate(t *testing.T) {
 			t.Errorf("%d sent away, the last for %v; want 38 within about 20s", away, last)
 		}
 	})
+}
+
+// TestABigCrowdIsLaunchedAtTheRate has four hours of launches ask within two minutes: more than there are turns that a message
+// can be delayed for. They come back until each is launched, and tokens do not lie idle meanwhile.
+func TestABigCrowdIsLaunchedAtTheRate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const crowd, perSecond = 10_000, 2.5
+		p := NewPacer(perSecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 0) // nobody waits inside
+		defer cancel()
+		begin := time.Now()
+		var asks askers
+		for i := range crowd {
+			asks = append(asks, begin.Add(time.Duration(i)*10*time.Millisecond))
+		}
+		heap.Init(&asks)
+		asked, launched := 0, 0
+		for launched < crowd*9/10 {
+			time.Sleep(time.Until(heap.Pop(&asks).(time.Time)))
+			asked++
+			if wait := p.Launch(ctx, jobs.FargateSpot); wait > 0 {
+				heap.Push(&asks, time.Now().Add(wait))
+			} else {
+				launched++
+			}
+		}
+		ideal := time.Duration(float64(launched) / perSecond * float64(time.Second))
+		if took := time.Since(begin); took > ideal*6/5 || asked > 6*crowd {
+			t.Errorf("%d were launched in %v, where the rate allows %v; they asked %d times", launched, took, ideal, asked)
+		}
+	})
+}
+
+// askers are the times at which somebody asks, soonest first.
+type askers []time.Time
+
+func (a askers) Len() int           { return len(a) }
+func (a askers) Less(i, j int) bool { return a[i].Before(a[j]) }
+func (a askers) Swap(i, j int)      { a[i], a[j] = a[j], a[i] }
+func (a *askers) Push(x any)        { *a = append(*a, x.(time.Time)) }
+
+func (a *askers) Pop() any {
+	last := (*a)[len(*a)-1]
+	*a = (*a)[:len(*a)-1]
+	return last
 }
 
 func TestNoTurnIsFurtherAwayThanAMessageCanBeDelayed(t *testing.T) {

@@ -60,6 +60,8 @@ type Item struct {
 	EventID string
 	// EventIdentity identifies the EventBridge event as a job: its id, or the rule and time of a "Scheduled Event".
 	EventIdentity string
+	// Body is the message or the payload as received.
+	Body json.RawMessage
 	// Request is the job request as received.
 	Request json.RawMessage
 	// Detail is a task event's detail.

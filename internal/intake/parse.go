@@ -19,7 +19,7 @@ func Parse(payload []byte) (Delivery, error) {
 	if has(members, "Records") {
 		return parseRecords(payload)
 	}
-	return Delivery{Items: []Item{parseBody(payload, members, Item{Source: Direct})}}, nil
+	return Delivery{Items: []Item{parseBody(payload, members, Item{Source: Direct, Body: payload})}}, nil
 }
 
 // records mirrors the event of an SQS event source mapping; other services' events have Records as well.
@@ -56,7 +56,7 @@ func parseRecords(payload []byte) (Delivery, error) {
 
 // ParseMessage reads the body of one message of a queue.
 func ParseMessage(messageID string, body []byte) Item {
-	item := Item{Source: Queue, MessageID: messageID}
+	item := Item{Source: Queue, MessageID: messageID, Body: body}
 	members, problem := jobs.Members(body)
 	if problem != "" {
 		// Whatever it was meant to be, a request is what people write into queues.
