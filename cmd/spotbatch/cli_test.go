@@ -61,6 +61,14 @@ func TestCommands(t *testing.T) {
 			j.TaskRunning(epoch)
 		})
 	}
+	billed := func(m *fakeMachine) { // interrupted on Spot after an hour, then on-demand
+		ended(m)
+		j := newJob("billed")
+		ran(j, jobs.FargateSpot, 0, 3600, jobs.AttemptEnd{Cause: jobs.CauseSpotInterruption, ExitCode: exitCode(143)})
+		ran(j, jobs.FargateOnDemand, 3700, 36000, jobs.AttemptEnd{Cause: jobs.CauseSucceeded, ExitCode: exitCode(0)})
+		j.End(jobs.StatusSucceeded, jobs.CauseSucceeded, "", epoch.Add(39710*time.Second))
+		m.put(j)
+	}
 	for name, c := range map[string]struct {
 		setup func(*fakeMachine)
 		stdin string
@@ -137,6 +145,12 @@ func TestCommands(t *testing.T) {
 		},
 		"cancel again":              {func(m *fakeMachine) { ended(m); _, _ = m.Cancel(context.Background(), "live", "") }, "", []string{"cancel", "live"}},
 		"retry":                     {ended, "", []string{"retry", "done", "live"}},
+		"cost of some jobs":         {ended, "", []string{"cost", "done", "live", "done"}},
+		"cost as a document":        {billed, "", []string{"cost", "--name", "nightly", "--since", "24h", "-o", "json"}},
+		"cost of all jobs":          {billed, "", []string{"cost"}},
+		"cost of no job":            {nil, "", []string{"cost", "--since", "1h"}},
+		"cost of a job that is not": {ended, "", []string{"cost", "done", "nothing"}},
+		"cost of jobs and a name":   {nil, "", []string{"cost", "done", "--name", "nightly"}},
 		"local interrupt":           {ended, "", []string{"local", "interrupt", "live", "nothing"}},
 		"an unknown verb":           {nil, "", []string{"sumbit"}},
 		"an unknown verb of local":  {nil, "", []string{"local", "down"}},

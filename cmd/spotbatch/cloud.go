@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	awsadapter "github.com/spotbatch/spotbatch/internal/aws"
 	"github.com/spotbatch/spotbatch/internal/aws/direct"
@@ -124,11 +125,14 @@ func (b *cloud) Submit(ctx context.Context, s engine.Submission) (*jobs.Job, err
 	return j, err
 }
 
-// refusedForSure reports whether a call that failed cannot have stored a job.
+// refusedForSure reports whether a call that failed cannot have stored a job. Of an error that the SDK has no type for, such
+// as AccessDeniedException, the HTTP status alone says whose fault it is.
+// https://docs.aws.amazon.com/lambda/latest/api/CommonErrors.html
 func refusedForSure(err error) bool {
 	_, invalid := errors.AsType[*jobs.InvalidRequest](err)
 	failure, ok := errors.AsType[smithy.APIError](err)
-	return invalid || ok && failure.ErrorFault() == smithy.FaultClient
+	answer, answered := errors.AsType[*smithyhttp.ResponseError](err)
+	return invalid || ok && failure.ErrorFault() == smithy.FaultClient || answered && answer.HTTPStatusCode()/100 == 4
 }
 
 // Send puts the request into the jobs queue and returns the id that its job will have.

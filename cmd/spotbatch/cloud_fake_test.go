@@ -58,6 +58,8 @@ func newFakeCloud(m *fakeMachine) *fakeCloud {
 			{"Table", "prod-Table"},
 			{"JobsQueueUrl", "https://sqs.eu-west-1.amazonaws.com/123456789012/jobs"},
 			{"Cluster", "prod-Cluster"},
+			{"EventsQueueUrl", "https://sqs.eu-west-1.amazonaws.com/123456789012/events"},
+			{"RejectedQueueUrl", "https://sqs.eu-west-1.amazonaws.com/123456789012/rejected"},
 		},
 		refuse: map[string][2]string{},
 	}

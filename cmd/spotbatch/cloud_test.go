@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -11,6 +13,10 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/spotbatch/spotbatch/internal/engine"
@@ -92,9 +98,22 @@ func TestVerbsOnAWS(t *testing.T) {
 		"cancel":                        {ended, "", []string{"cancel", "live", "done", "nothing", "--reason", "no longer needed"}},
 		"retry":                         {ended, "", []string{"retry", "done"}},
 		"retry a live job":              {ended, "", []string{"retry", "live"}},
-		"a stack that is not":           {nil, "", []string{"list", "--stack", "test"}},
-		"a stack of something else":     {func(_ *testing.T, f *fakeCloud) { f.outputs = nil }, "", []string{"list"}},
-		"this machine and a stack":      {nil, "", []string{"list", "--local", "--stack", "prod"}},
+		"cost":                          {ended, "", []string{"cost"}},
+		"cost without the sizes": {func(t *testing.T, f *fakeCloud) {
+			ended(t, f)
+			f.put(newJob("more"))
+			finish(f.fakeMachine, "more", jobs.CauseSucceeded, 0)
+			f.keep(t, "more")
+			f.refuse["DescribeTaskDefinition"] = [2]string{"AccessDeniedException", "not authorized to perform: ecs:DescribeTaskDefinition"}
+		}, "", []string{"cost", "-o", "json"}},
+		"a stack that is not":                 {nil, "", []string{"list", "--stack", "test"}},
+		"a stack of something else":           {func(_ *testing.T, f *fakeCloud) { f.outputs = nil }, "", []string{"list"}},
+		"this machine and a stack":            {nil, "", []string{"list", "--local", "--stack", "prod"}},
+		"doctor of a stack of something else": {func(_ *testing.T, f *fakeCloud) { f.outputs = nil }, "", []string{"doctor"}},
+		"doctor where nothing may be looked at": {func(_ *testing.T, f *fakeCloud) {
+			f.identity = "arn:aws:iam::123456789012:user/me"
+			f.refuse["Query"] = [2]string{"AccessDeniedException", "not authorized to perform: dynamodb:Query"}
+		}, "", []string{"doctor"}},
 		"doctor without an identity": {func(_ *testing.T, f *fakeCloud) {
 			f.refuse["GetCallerIdentity"] = [2]string{"ExpiredToken", "The security token included in the request is expired"}
 		}, "", []string{"doctor"}},
@@ -134,6 +153,32 @@ func TestARequestWithoutAnIdentityIsSentWithOne(t *testing.T) {
 			got, id, err := b.identified(engine.Submission{JobID: jobs.ResolveID(body), Body: body})
 			if err != nil || string(got) != c.want || id != jobs.ResolveID(got) || id == "" {
 				t.Errorf("got %s as %s, %v", got, id, err)
+			}
+		})
+	}
+}
+
+func TestWhatAWSRefusedIsKnownNotToBeStored(t *testing.T) {
+	t.Parallel()
+	answered := func(status int, err error) error {
+		response := &smithyhttp.Response{Response: &http.Response{StatusCode: status}}
+		return fmt.Errorf("invoke: %w", &awshttp.ResponseError{ResponseError: &smithyhttp.ResponseError{Response: response, Err: err}})
+	}
+	for name, c := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"a bad request":             {&jobs.InvalidRequest{}, true},
+		"an error of a known type":  {&lambdatypes.ResourceNotFoundException{}, true},
+		"an error of an unknown":    {answered(http.StatusForbidden, &smithy.GenericAPIError{Code: "AccessDeniedException"}), true},
+		"an error without any":      {answered(http.StatusBadRequest, errors.New("what is that?")), true},
+		"the service's own trouble": {answered(http.StatusBadGateway, &smithy.GenericAPIError{Code: "x"}), false},
+		"no answer":                 {errors.New("connection reset by peer"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := refusedForSure(c.err); got != c.want {
+				t.Errorf("got %v", got)
 			}
 		})
 	}

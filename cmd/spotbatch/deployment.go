@@ -49,6 +49,20 @@ func (d deployment) need(p part) (string, error) {
 	return "", usageError(fmt.Errorf("%s is not set; --stack NAME finds all parts of a deployment", p.variable))
 }
 
+// complete is an error where a stack lacks an output: it is something else's, or its creation was rolled back. What the
+// environment leaves out is for the caller to find.
+func (d deployment) complete() error {
+	if d.stack == "" {
+		return nil
+	}
+	for _, p := range parts() {
+		if _, err := d.need(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // deploymentOf reads the environment; ok is false where it names no deployment.
 func deploymentOf(getenv func(string) string) (d deployment, ok bool) {
 	d.names = map[part]string{}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"unicode/utf8"
 
@@ -18,8 +17,8 @@ func (c *cli) doctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "Examine a deployment on AWS and say how to mend it",
 		Long: "Examine a deployment on AWS and say how to mend it: identity, functions, table, cluster, queues, rule, sweep,\n" +
-			"dead letters, quotas. It changes nothing. The exit code is 1 if there is a problem; what may not be looked at is\n" +
-			"unknown, with the action to allow.\n\n" +
+			"dead letters, quotas. It changes nothing. What may not be looked at is unknown, with the action to allow. The exit\n" +
+			"code is 1 if there is a problem, or nothing that may be looked at.\n\n" +
 			"Without --stack the parts of the deployment are taken from SPOTBATCH_RUNNER, SPOTBATCH_TABLE, SPOTBATCH_CLUSTER,\n" +
 			"SPOTBATCH_SUBMIT_FUNCTION, SPOTBATCH_WATCH_FUNCTION, SPOTBATCH_JOBS_QUEUE_URL, SPOTBATCH_EVENTS_QUEUE_URL and\n" +
 			"SPOTBATCH_REJECTED_QUEUE_URL; other verbs need of them what they use.",
@@ -30,7 +29,7 @@ func (c *cli) doctorCommand() *cobra.Command {
 				return err
 			}
 			if c.onLocal {
-				return usageError(errors.New("doctor examines a deployment on AWS: give --stack NAME without --local"))
+				return usageError(errors.New("doctor examines a deployment on AWS: give --stack NAME" + c.elsewhere()))
 			}
 			return c.doctor(cmd.Context(), out)
 		},
@@ -40,9 +39,20 @@ func (c *cli) doctorCommand() *cobra.Command {
 	return cmd
 }
 
+// elsewhere says what else keeps a verb on this machine: --stack goes before the environment, but not before --local.
+func (c *cli) elsewhere() string {
+	if c.given("local") {
+		return " without --local"
+	}
+	return ", or unset SPOTBATCH_LOCAL"
+}
+
 func (c *cli) doctor(ctx context.Context, out output) error {
 	d, cfg, err := c.findDeployment(ctx)
 	if err != nil {
+		return err
+	}
+	if err := d.complete(); err != nil {
 		return err
 	}
 	name := func(p part) string { return d.names[p] }
@@ -59,29 +69,16 @@ func (c *cli) doctor(ctx context.Context, out output) error {
 
 // tellFindings prints the findings; the error is the exit code.
 func (c *cli) tellFindings(findings []doctor.Finding, out output) error {
-	failed := exitOK
-	for _, f := range findings {
-		if f.Status == doctor.Problem {
-			failed = exitFailed
-		}
-	}
 	var err error
 	if out.form == formJSON {
-		err = c.printFindings(findings)
+		err = c.printJSON(findings)
 	} else {
 		err = c.printLines(findingLines(findings, c.displayOf(c.stdout)))
 	}
-	if err != nil {
+	if err != nil || doctor.Passed(findings) {
 		return err
 	}
-	return exitWith(failed)
-}
-
-func (c *cli) printFindings(findings []doctor.Finding) error {
-	encoder := json.NewEncoder(c.stdout)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(findings)
+	return exitWith(exitFailed)
 }
 
 // findingLines is a line a check and, below it, how to mend what is wrong. That line is left to the terminal to break: what

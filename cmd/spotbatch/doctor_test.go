@@ -46,14 +46,14 @@ func TestFindingsAreTold(t *testing.T) {
 func TestFindingsAsDocuments(t *testing.T) {
 	t.Parallel()
 	s := newShell(newFake())
-	if err := s.cli.tellFindings(someFindings()[:1], output{form: formJSON}); err != nil {
+	if err := s.cli.tellFindings(someFindings()[:2], output{form: formJSON}); codeOfError(err) != exitFailed {
 		t.Fatal(err)
 	}
 	var got []doctor.Finding
 	if err := json.Unmarshal(s.stdout.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(someFindings()[:1], got); diff != "" {
+	if diff := cmp.Diff(someFindings()[:2], got); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -69,10 +69,22 @@ func TestDoctorLooksAtTheStack(t *testing.T) {
 
 func TestDoctorIsForAWS(t *testing.T) {
 	t.Parallel()
-	got := newShell(newFake()).run(t.Context(), "", "doctor")
-	if got.code != exitUsage || !strings.Contains(got.stderr, "--stack NAME without --local") {
-		t.Errorf("got %v", got)
+	for want, args := range map[string][]string{
+		"give --stack NAME, or unset SPOTBATCH_LOCAL\n": {"doctor"},
+		"give --stack NAME without --local\n":           {"doctor", "--local"},
+	} {
+		got := newShell(newFake()).run(t.Context(), "", args...)
+		if got.code != exitUsage || !strings.HasSuffix(got.stderr, want) {
+			t.Errorf("got %v", got)
+		}
 	}
+	inCloud(t, func(t *testing.T, f *fakeCloud, s *shell) {
+		f.identity = "arn:aws:iam::123456789012:user/me"
+		s.cli.getenv = func(name string) string { return map[string]string{"SPOTBATCH_LOCAL": "1"}[name] }
+		if got := s.run(t.Context(), "", "doctor", "--stack", "prod"); got.code != 0 {
+			t.Errorf("a flag goes before the environment: %v", got)
+		}
+	})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(nil)
 	inCloud(t, func(t *testing.T, _ *fakeCloud, s *shell) {

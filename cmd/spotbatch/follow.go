@@ -332,7 +332,7 @@ func (f *follower) see(ctx context.Context, j *jobs.Job) {
 	defer f.seeing.Unlock()
 	var cost price.Bill
 	if j.Ended() {
-		cost = billOf(ctx, f.b, j)
+		cost, _ = billOf(ctx, f.b, j) // a size that cannot be had leaves it out
 	}
 	f.mu.Lock()
 	place, followed := f.index[j.JobID]

@@ -106,6 +106,14 @@ func encode(j *jobs.Job) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
+// printJSON prints what is no job as a document.
+func (c *cli) printJSON(document any) error {
+	encoder := json.NewEncoder(c.stdout)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(document)
+}
+
 func indented(text []byte) []byte {
 	return append([]byte("  "), bytes.ReplaceAll(text, []byte("\n"), []byte("\n  "))...)
 }

@@ -10,13 +10,16 @@ import (
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 )
 
+// pricesOf is the Region that internal/price has the prices of.
+const pricesOf = "us-east-1"
+
 // billText tells a bill in a sentence or two, which fit on two lines of 80 columns; "" where there is nothing to bill.
 func billText(b price.Bill) string {
 	if b.Paid == 0 {
 		return ""
 	}
 	kept, lost := comparison(b.Paid, b.Kept), comparison(b.Paid, b.Lost)
-	text := "On AWS (us-east-1) about " + dollars(b.Paid)
+	text := "On AWS (" + pricesOf + ") about " + dollars(b.Paid)
 	switch {
 	case b.Spot == 0:
 		return text + ", all of it on-demand."
@@ -55,14 +58,14 @@ func dollars(amount float64) string {
 	return "$0"
 }
 
-// billOf bills an ended job; a size that cannot be had leaves it out.
-func billOf(ctx context.Context, b backend, j *jobs.Job) price.Bill {
+// billOf bills an ended job, which takes the size of its tasks.
+func billOf(ctx context.Context, b backend, j *jobs.Job) (price.Bill, error) {
 	if j.Request == nil || j.StartedAt.IsZero() {
-		return price.Bill{}
+		return price.Bill{}, nil
 	}
 	size, err := b.Size(ctx, j)
 	if err != nil {
-		return price.Bill{}
+		return price.Bill{}, err
 	}
-	return price.UsageOf(j.Attempts).At(price.Hour(size.CPU, size.MemoryMiB))
+	return price.UsageOf(j.Attempts).At(price.Hour(size.CPU, size.MemoryMiB)), nil
 }

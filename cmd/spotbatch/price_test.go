@@ -1,10 +1,17 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/spotbatch/spotbatch/internal/local"
 	"github.com/spotbatch/spotbatch/internal/price"
 	"github.com/spotbatch/spotbatch/pkg/jobs"
+	"github.com/spotbatch/spotbatch/pkg/spot"
 )
 
 func TestBillText(t *testing.T) {
@@ -80,6 +87,55 @@ func TestTheLongestBillFitsTwoLines(t *testing.T) {
 	checkTwoLines(t, billText(price.Bill{Paid: 987.65, Spot: 100, Kept: 1234, Lost: 876.54}))
 	checkTwoLines(t, billText(price.Bill{Paid: 0.00027, Spot: 0.00006, Kept: 0.00099, Lost: 0.00021}))
 	checkTwoLines(t, billText(price.Bill{Paid: 123456, Spot: 1000, Kept: 123458, Lost: 98765}))
+}
+
+// unsized is a machine that does not know the size of some tasks.
+type unsized struct {
+	*fakeMachine
+	asked []string
+}
+
+func (m *unsized) Size(ctx context.Context, j *jobs.Job) (spot.Size, error) {
+	m.asked = append(m.asked, j.JobID)
+	if j.Request.TaskDefinition == "gone:1" {
+		return spot.Size{}, errors.New("there is no task definition gone:1")
+	}
+	return m.fakeMachine.Size(ctx, j)
+}
+
+func TestTheCostOfJobsWhoseSizeIsUnknownIsLeftOutAndSaidSo(t *testing.T) {
+	t.Parallel()
+	m := &unsized{fakeMachine: newFake()}
+	for _, id := range []string{"a", "b", "c"} {
+		j := newJob(id)
+		if id != "a" {
+			j.Request.TaskDefinition = "gone:1"
+		}
+		m.put(j)
+		finish(m.fakeMachine, id, jobs.CauseSucceeded, 0)
+	}
+	s := newShell(m.fakeMachine)
+	s.cli.open = func(context.Context, local.Options, bool) (machine, error) { return m, nil }
+	want := result{
+		0, "1 job: 1 SUCCEEDED.\n1 attempt: 1 on Spot, 0 on-demand; Spot took none away.\n" +
+			"On AWS (us-east-1) about $0.00025; on-demand alone $0.00082 (Spot saves 70 %).\n",
+		"Not in it: 2 jobs of which the size of the tasks cannot be had.\n",
+	}
+	if got := s.run(t.Context(), "", "cost"); got != want {
+		t.Errorf("got %v", got)
+	}
+	if diff := cmp.Diff([]string{"c", "a"}, m.asked); diff != "" {
+		t.Errorf("each task definition is asked for once (-want +got):\n%s", diff)
+	}
+}
+
+func TestAmountsAreWrittenToAMillionth(t *testing.T) {
+	t.Parallel()
+	for a, want := range map[amount]string{0: "0", 0.1 + 0.2: "0.3", -1e-12: "0", -0.014235: "-0.014235", 1234567.8: "1234567.8"} {
+		if got, err := json.Marshal(a); string(got) != want || err != nil {
+			t.Errorf("%v: got %s, %v", float64(a), got, err)
+		}
+	}
 }
 
 func TestDollars(t *testing.T) {

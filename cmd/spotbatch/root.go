@@ -128,7 +128,8 @@ func (c *cli) root() *cobra.Command {
 	flags.StringVar(&c.data, "data", defaultData, "data `DIR` on this machine")
 	root.AddCommand(
 		c.submitCommand(), c.runCommand(), c.listCommand(), c.describeCommand(), c.whyCommand(), c.logsCommand(),
-		c.waitCommand(), c.cancelCommand(), c.retryCommand(), c.localCommand(), c.lintCommand(), c.doctorCommand(), c.versionCommand(),
+		c.waitCommand(), c.cancelCommand(), c.retryCommand(), c.localCommand(), c.lintCommand(), c.doctorCommand(), c.costCommand(),
+		c.versionCommand(),
 	)
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", helpWidth)))
 	wrapHelp(root)

@@ -55,7 +55,12 @@ func (t *totals) lines(took time.Duration) []string {
 	if t.jobs() == 0 {
 		return nil
 	}
-	lines := []string{fmt.Sprintf("%s in %s: %s.", count(t.jobs(), "job"), span(took), t.causes())}
+	return append([]string{fmt.Sprintf("%s in %s: %s.", count(t.jobs(), "job"), span(took), t.causes())}, t.attempts()...)
+}
+
+// attempts tells in sentences what capacity the jobs had, and what it cost.
+func (t *totals) attempts() []string {
+	var lines []string
 	if attempts := t.spot + t.demand; attempts > 0 {
 		text := fmt.Sprintf("%s: %d on Spot, %d on-demand; ", count(attempts, "attempt"), t.spot, t.demand)
 		switch t.interruptions {

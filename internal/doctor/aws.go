@@ -13,6 +13,7 @@ import (
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/scheduler"
 	"github.com/aws/aws-sdk-go-v2/service/servicequotas"
+	quotatypes "github.com/aws/aws-sdk-go-v2/service/servicequotas/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -84,7 +85,7 @@ func (a *AWS) Mappings(ctx context.Context, function string) ([]Mapping, error) 
 		}
 		for _, m := range page.EventSourceMappings {
 			mapping := Mapping{
-				QueueARN: aws.ToString(m.EventSourceArn), State: aws.ToString(m.State),
+				UUID: aws.ToString(m.UUID), QueueARN: aws.ToString(m.EventSourceArn), State: aws.ToString(m.State),
 				WindowSeconds: int(aws.ToInt32(m.MaximumBatchingWindowInSeconds)),
 			}
 			for _, t := range m.FunctionResponseTypes {
@@ -238,14 +239,38 @@ func (a *AWS) SchedulesTo(ctx context.Context, targetARN string) ([]Schedule, er
 	return list, nil
 }
 
-// Quota implements Source.
+// fargate is the service's code at Service Quotas.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html
+const fargate = "fargate"
+
+// Quota implements Source. An account may have no value of its own; then the default applies.
+// https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html
 func (a *AWS) Quota(ctx context.Context, code string) (float64, error) {
-	out, err := a.quotas.GetServiceQuota(ctx, &servicequotas.GetServiceQuotaInput{ServiceCode: aws.String("fargate"), QuotaCode: &code})
+	out, err := a.quotas.GetServiceQuota(ctx, &servicequotas.GetServiceQuotaInput{
+		ServiceCode: aws.String(fargate), QuotaCode: &code,
+	})
+	if _, none := errors.AsType[*quotatypes.NoSuchResourceException](err); none {
+		return a.defaultQuota(ctx, code)
+	}
 	if err != nil {
 		return 0, err
 	}
-	if out.Quota == nil || out.Quota.Value == nil {
+	return quotaValue(out.Quota)
+}
+
+func (a *AWS) defaultQuota(ctx context.Context, code string) (float64, error) {
+	out, err := a.quotas.GetAWSDefaultServiceQuota(ctx, &servicequotas.GetAWSDefaultServiceQuotaInput{
+		ServiceCode: aws.String(fargate), QuotaCode: &code,
+	})
+	if err != nil {
+		return 0, err
+	}
+	return quotaValue(out.Quota)
+}
+
+func quotaValue(quota *quotatypes.ServiceQuota) (float64, error) {
+	if quota == nil || quota.Value == nil {
 		return 0, errors.New("there is no value in the answer of Service Quotas")
 	}
-	return *out.Quota.Value, nil
+	return *quota.Value, nil
 }

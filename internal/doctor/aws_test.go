@@ -30,8 +30,12 @@ func (s services) Do(r *http.Request) (*http.Response, error) {
 	}
 	answer, ok := s[operation]
 	if !ok {
-		header := http.Header{"X-Amzn-Errortype": {"ResourceNotFoundException"}}
-		text := `{"__type":"ResourceNotFoundException","message":"` + operation + `"}`
+		code := "ResourceNotFoundException"
+		if strings.HasSuffix(operation, "ServiceQuota") {
+			code = "NoSuchResourceException"
+		}
+		header := http.Header{"X-Amzn-Errortype": {code}}
+		text := `{"__type":"` + code + `","message":"` + operation + `"}`
 		return &http.Response{StatusCode: http.StatusNotFound, Header: header, Body: io.NopCloser(strings.NewReader(text)), Request: r}, nil
 	}
 	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(answer)), Request: r}, nil
@@ -50,7 +54,7 @@ func TestTheSourceReadsWhatTheServicesAnswer(t *testing.T) {
 		"DescribeClusters":  `{"clusters":[{"status":"ACTIVE","capacityProviders":["FARGATE"],"runningTasksCount":2,"pendingTasksCount":1}]}`,
 		"GET /2015-03-31/functions/watch/configuration": `{"FunctionArn":"arn:watch","State":"Active","LastUpdateStatus":"Failed",
 			"LastUpdateStatusReason":"why","Timeout":60,"Environment":{"Variables":{"A":"b"}}}`,
-		"GET /2015-03-31/event-source-mappings": `{"EventSourceMappings":[{"EventSourceArn":"arn:q","State":"Enabled",
+		"GET /2015-03-31/event-source-mappings": `{"EventSourceMappings":[{"UUID":"14e0","EventSourceArn":"arn:q","State":"Enabled",
 			"FunctionResponseTypes":["ReportBatchItemFailures"],"MaximumBatchingWindowInSeconds":1},{"EventSourceArn":"arn:other","State":"Disabled"}]}`,
 		"GET /2019-09-25/functions/watch/event-invoke-config": `{"DestinationConfig":{"OnFailure":{"Destination":"arn:aws:sqs:eu-west-1:1:failed"}}}`,
 		"GET /2019-09-25/functions/topic/event-invoke-config": `{"DestinationConfig":{"OnFailure":{"Destination":"arn:aws:sns:eu-west-1:1:failed"}}}`,
@@ -81,7 +85,7 @@ func TestTheSourceReadsWhatTheServicesAnswer(t *testing.T) {
 		ARN: "arn:watch", State: "Active", Update: "Failed", UpdateReason: "why", TimeoutSeconds: 60, Environment: map[string]string{"A": "b"},
 	}, function, err)
 	mappings, err := a.Mappings(ctx, "watch")
-	check([]Mapping{{"arn:q", "Enabled", true, 1}, {"arn:other", "Disabled", false, 0}}, mappings, err)
+	check([]Mapping{{"14e0", "arn:q", "Enabled", true, 1}, {"", "arn:other", "Disabled", false, 0}}, mappings, err)
 	failures, err := a.FailureQueue(ctx, "watch")
 	check("arn:aws:sqs:eu-west-1:1:failed", failures, err)
 	for _, none := range []string{"topic", "without"} {
@@ -119,6 +123,18 @@ func TestWhatIsNotThereIsAnErrorOfTheSource(t *testing.T) {
 		if err == nil {
 			t.Errorf("call %d: no error", i+1)
 		}
+	}
+}
+
+func TestAQuotaThatTheAccountHasNoValueOfIsTheDefault(t *testing.T) {
+	t.Parallel()
+	a := services{"GetAWSDefaultServiceQuota": `{"Quota":{"Value":6.0}}`}.source()
+	if value, err := a.Quota(t.Context(), "L-36FBB829"); value != 6 || err != nil {
+		t.Errorf("got %v, %v", value, err)
+	}
+	a = services{}.source()
+	if _, err := a.Quota(t.Context(), "L-36FBB829"); err == nil || !strings.Contains(err.Error(), "GetAWSDefaultServiceQuota") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -10,6 +10,7 @@ package doctor
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/spotbatch/spotbatch/pkg/jobs"
@@ -68,9 +69,9 @@ type Function struct {
 
 // Mapping is an event source mapping.
 type Mapping struct {
-	QueueARN, State string
-	ReportsItems    bool // ReportBatchItemFailures
-	WindowSeconds   int
+	UUID, QueueARN, State string
+	ReportsItems          bool // ReportBatchItemFailures
+	WindowSeconds         int
 }
 
 // Queue is an SQS queue.
@@ -119,6 +120,18 @@ func Examine(ctx context.Context, d Deployment, source Source, store jobs.Store,
 	e.deadLetters(ctx)
 	e.quotas(ctx)
 	return e.findings
+}
+
+// Passed reports whether nothing is wrong, as far as is known, and something of the deployment is: who asks is no part of it.
+func Passed(findings []Finding) bool {
+	looked := false
+	for _, f := range findings {
+		if f.Status == Problem {
+			return false
+		}
+		looked = looked || f.Status != Unknown && f.Check != identity
+	}
+	return looked
 }
 
 func (e *exam) add(f Finding) { e.findings = append(e.findings, f) }
@@ -232,7 +245,7 @@ func (e *exam) cluster(ctx context.Context) {
 		return
 	}
 	info, err := e.source.Cluster(ctx, e.Cluster)
-	e.add(judgeCluster(e.Cluster, info, err))
+	e.add(judgeCluster(e.Cluster, e.Region, info, err))
 }
 
 func (e *exam) queues(ctx context.Context) {
@@ -252,7 +265,7 @@ func (e *exam) fed(ctx context.Context, name, url, variable string, f Function, 
 		return Queue{}
 	}
 	if q.DeadLetterARN != "" {
-		e.letters = append(e.letters, letterbox{name: name + " dead letters", arn: q.DeadLetterARN, redrive: true, grave: name == "jobs"})
+		e.post(letterbox{name: name + " dead letters", arn: q.DeadLetterARN, to: q.ARN, requests: name == "jobs"})
 	}
 	window := 0
 	if function != "" {
@@ -260,7 +273,7 @@ func (e *exam) fed(ctx context.Context, name, url, variable string, f Function, 
 		if err != nil {
 			e.add(trouble(name+" mapping", "lambda:ListEventSourceMappings", "function "+function, err))
 		} else {
-			finding, mapping := judgeMapping(name+" mapping", q.ARN, mappings)
+			finding, mapping := judgeMapping(name+" mapping", q.ARN, e.Region, mappings)
 			window = mapping.WindowSeconds
 			e.add(finding)
 		}
@@ -278,13 +291,13 @@ func (e *exam) rule(ctx context.Context) {
 		e.add(trouble("task rule", "events:ListRuleNamesByTarget, events:DescribeRule, events:ListTargetsByRule", "the rules", err))
 		return
 	}
-	finding, rule := judgeRules(rules, e.Runner, e.Cluster)
+	finding, rule := judgeRules(rules, e.Deployment)
 	e.add(finding)
 	if rule.ARN != "" {
 		e.add(judgeDelivery(e.eventsQueue, rule.ARN))
 	}
 	if rule.DeadLetterARN != "" {
-		e.letters = append(e.letters, letterbox{name: "rule dead letters", arn: rule.DeadLetterARN, redrive: true, to: e.eventsQueue.ARN})
+		e.post(letterbox{name: "rule dead letters", arn: rule.DeadLetterARN})
 	}
 }
 
@@ -300,16 +313,22 @@ func (e *exam) sweep(ctx context.Context) {
 	finding, schedule := judgeSweep(schedules)
 	e.add(finding)
 	if schedule.DeadLetterARN != "" {
-		e.letters = append(e.letters, letterbox{name: "schedule dead letters", arn: schedule.DeadLetterARN})
+		e.post(letterbox{name: "schedule dead letters", arn: schedule.DeadLetterARN})
 	}
 }
 
 // letterbox is a queue that nothing reads but people.
 type letterbox struct {
 	name, arn, url string
-	redrive        bool   // what is in it can be tried again
-	to             string // where; "" = where it came from
-	grave          bool   // what is in it is lost until then
+	to             string // the queue whose dead letters they are, to which SQS moves them back; "" = no queue's
+	requests       bool   // they are job requests, which are lost until then
+}
+
+// post has a queue looked at, once: the template gives the rule and its queue the same one for what they cannot deliver.
+func (e *exam) post(box letterbox) {
+	if !slices.ContainsFunc(e.letters, func(other letterbox) bool { return other.arn == box.arn }) {
+		e.letters = append(e.letters, box)
+	}
 }
 
 func (e *exam) deadLetters(ctx context.Context) {
@@ -322,8 +341,8 @@ func (e *exam) deadLetters(ctx context.Context) {
 			e.add(trouble("failed invocations", "lambda:GetFunctionEventInvokeConfig", "function "+f, err))
 			break // the other's would be the same
 		}
-		if arn != "" && !e.lists(arn) {
-			e.letters = append(e.letters, letterbox{name: "failed invocations", arn: arn})
+		if arn != "" {
+			e.post(letterbox{name: "failed invocations", arn: arn})
 		}
 	}
 	if e.RejectedQueueURL != "" {
@@ -332,15 +351,6 @@ func (e *exam) deadLetters(ctx context.Context) {
 	for _, box := range e.letters {
 		e.letterbox(ctx, box)
 	}
-}
-
-func (e *exam) lists(arn string) bool {
-	for _, box := range e.letters {
-		if box.arn == arn {
-			return true
-		}
-	}
-	return false
 }
 
 func (e *exam) letterbox(ctx context.Context, box letterbox) {
@@ -363,7 +373,7 @@ func (e *exam) quotas(ctx context.Context) {
 	for _, q := range quotas() {
 		value, err := e.source.Quota(ctx, q.code)
 		if err != nil {
-			e.add(trouble(q.check, "servicequotas:GetServiceQuota", "the quota "+q.code, err))
+			e.add(trouble(q.check, "servicequotas:GetServiceQuota, servicequotas:GetAWSDefaultServiceQuota", "the quota "+q.code, err))
 			continue
 		}
 		e.add(judgeQuota(q, value, e.Region))

@@ -222,6 +222,60 @@ func TestWhatIsBrokenIsFound(t *testing.T) {
 	}
 }
 
+// TestEachDeadLetterQueueIsListedOnce has the queues as template.yaml has them: the rule shares one with its queue, the
+// schedule one with the functions.
+func TestEachDeadLetterQueueIsListedOnce(t *testing.T) {
+	t.Parallel()
+	h := newHealthy()
+	h.rules[0].DeadLetterARN, h.schedules[0].DeadLetterARN = "events-dead", "invocations-dead"
+	for _, name := range []string{"jobs-dead", "events-dead", "invocations-dead"} {
+		h.queues[name] = Queue{ARN: name, Waiting: 1}
+	}
+	got := slices.DeleteFunc(Examine(t.Context(), partsOf(), h, &someJobs{}, now), func(f Finding) bool { return f.Status == OK })
+	want := []Finding{
+		{
+			"jobs dead letters", Problem, "1 message",
+			"mend the cause; look first whether the job of a request without jobId is there, for a redrive makes another; then: " +
+				"aws sqs start-message-move-task --region eu-west-1 --source-arn jobs-dead --destination-arn https://sqs/1/jobs",
+		},
+		{
+			"events dead letters", Warning, "1 message", "mend the cause, then: " +
+				"aws sqs start-message-move-task --region eu-west-1 --source-arn events-dead --destination-arn https://sqs/1/events",
+		},
+		{
+			"schedule dead letters", Warning, "1 message",
+			"look at them: aws sqs receive-message --region eu-west-1 --message-attribute-names All --queue-url invocations-dead",
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+}
+
+func TestADeploymentPassesIfNothingIsWrongAndSomethingWasLookedAt(t *testing.T) {
+	t.Parallel()
+	who := Finding{Check: "identity", Status: OK}
+	for name, c := range map[string]struct {
+		findings []Finding
+		want     bool
+	}{
+		"all is well":               {[]Finding{who, {Status: OK}}, true},
+		"something is unknown":      {[]Finding{who, {Status: Unknown}, {Status: OK}}, true},
+		"a warning":                 {[]Finding{who, {Status: Warning}, {Status: Unknown}}, true},
+		"a problem":                 {[]Finding{who, {Status: OK}, {Status: Problem}}, false},
+		"who asks is all there is":  {[]Finding{who, {Status: Unknown}, {Status: Unknown}}, false},
+		"not even that is known":    {[]Finding{{Check: "identity", Status: Problem}}, false},
+		"nothing was looked at yet": {nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := Passed(c.findings); got != c.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
+
 func TestOverdueJobsAreCountedToALimit(t *testing.T) {
 	t.Parallel()
 	s := &someJobs{}

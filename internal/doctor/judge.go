@@ -48,12 +48,15 @@ func missingCodes() []string {
 	}
 }
 
+// identity is the check without which there is no other.
+const identity = "identity"
+
 func judgeIdentity(arn, region string, err error) Finding {
 	if err != nil {
-		f := trouble("identity", "", "identity", err)
-		return Finding{"identity", Problem, f.Found, "sign in: aws configure, aws sso login, or --profile; and look at --region"}
+		f := trouble(identity, "", "identity", err)
+		return Finding{identity, Problem, f.Found, "sign in: aws configure, aws sso login, or --profile; and look at --region"}
 	}
-	return Finding{"identity", OK, arn + " in " + region, ""}
+	return Finding{identity, OK, arn + " in " + region, ""}
 }
 
 // judgeFunction reads a function's state.
@@ -155,7 +158,7 @@ func mendLaunch(reason string) string {
 	case strings.Contains(text, "passrole"):
 		return "add the task's and the execution role to the stack's PassRoleArns"
 	case strings.Contains(text, "capacity provider"):
-		return "aws ecs put-cluster-capacity-providers with FARGATE and FARGATE_SPOT"
+		return "see the cluster (below): it must have FARGATE and FARGATE_SPOT"
 	}
 	return "mend what it says; the jobs go on by themselves"
 }
@@ -176,7 +179,7 @@ func judgeOverdue(late []time.Duration, more bool) Finding {
 	return Finding{check, Problem, found, "see that the sweep runs (below), and look at watch's log"}
 }
 
-func judgeCluster(name string, info ecs.ClusterInfo, err error) Finding {
+func judgeCluster(name, region string, info ecs.ClusterInfo, err error) Finding {
 	const check = "cluster"
 	switch {
 	case errors.Is(err, ecs.ErrNoCluster):
@@ -195,20 +198,27 @@ func judgeCluster(name string, info ecs.ClusterInfo, err error) Finding {
 		}
 	}
 	if len(missing) > 0 {
-		// The call replaces the list: who mends it must give the providers that are there, too.
-		all := strings.Join(append(slices.Clone(info.CapacityProviders), missing...), " ")
 		return Finding{
 			check, Problem, name + " lacks the capacity provider " + strings.Join(missing, " and "),
-			"aws ecs put-cluster-capacity-providers --cluster " + name + " --capacity-providers " + all +
-				" --default-capacity-provider-strategy (as it is now)",
+			putProviders(name, region, slices.Concat(info.CapacityProviders, missing)),
 		}
 	}
 	return Finding{check, OK, fmt.Sprintf("%s is ACTIVE with both providers, %d tasks run, %d wait", name, info.RunningTasks, info.PendingTasks), ""}
 }
 
+// putProviders is the command that gives a cluster capacity providers. The call replaces what is there: all providers must be
+// given, and the default strategy, which the command reads.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_PutClusterCapacityProviders.html
+func putProviders(cluster, region string, providers []string) string {
+	return "aws ecs put-cluster-capacity-providers --region " + region + " --cluster " + cluster +
+		" --capacity-providers " + strings.Join(providers, " ") +
+		` --default-capacity-provider-strategy "$(aws ecs describe-clusters --region ` + region + " --clusters " + cluster +
+		` --query 'clusters[0].defaultCapacityProviderStrategy' --output json)"`
+}
+
 // judgeMapping looks at how a queue feeds its function.
 // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
-func judgeMapping(check, queueARN string, mappings []Mapping) (Finding, Mapping) {
+func judgeMapping(check, queueARN, region string, mappings []Mapping) (Finding, Mapping) {
 	i := slices.IndexFunc(mappings, func(m Mapping) bool { return m.QueueARN == queueARN })
 	if i < 0 {
 		return Finding{check, Problem, "the queue does not feed the function", deployAgain}, Mapping{}
@@ -216,7 +226,10 @@ func judgeMapping(check, queueARN string, mappings []Mapping) (Finding, Mapping)
 	m := mappings[i]
 	switch {
 	case m.State == "Disabled" || m.State == "Disabling" || m.State == "Deleting":
-		return Finding{check, Problem, "it is " + m.State + ": nothing reads the queue", "aws lambda update-event-source-mapping --enabled"}, m
+		return Finding{
+			check, Problem, "it is " + m.State + ": nothing reads the queue",
+			"aws lambda update-event-source-mapping --region " + region + " --uuid " + m.UUID + " --enabled",
+		}, m
 	case !m.ReportsItems:
 		return Finding{check, Problem, "no ReportBatchItemFailures: a batch with one bad message is lost or repeated whole", deployAgain}, m
 	case m.State != "Enabled":
@@ -274,23 +287,30 @@ func judgeLetters(box letterbox, q Queue, region string) Finding {
 		return Finding{box.name, OK, "empty", ""}
 	}
 	status := Warning
-	if box.grave {
+	if box.requests {
 		status = Problem
-	}
-	mend := "look at them: aws sqs receive-message --region " + region + " --message-attribute-names All --queue-url " + box.url
-	if box.redrive {
-		// What EventBridge itself put there came from no queue, so the target must be named.
-		// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
-		mend = "mend the cause, then: aws sqs start-message-move-task --region " + region + " --source-arn " + q.ARN
-		if box.to != "" {
-			mend += " --destination-arn " + box.to
-		}
 	}
 	noun := "messages"
 	if n == 1 {
 		noun = "message"
 	}
-	return Finding{box.name, status, fmt.Sprintf("%d %s", n, noun), mend}
+	return Finding{box.name, status, fmt.Sprintf("%d %s", n, noun), mendLetters(box, q.ARN, region)}
+}
+
+// mendLetters is how to look at the messages or, where they are dead letters of a queue's, how to move them back to it: of no
+// others does SQS do that. The queue is named, for what EventBridge put beside them came from none.
+// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
+func mendLetters(box letterbox, arn, region string) string {
+	if box.to == "" {
+		return "look at them: aws sqs receive-message --region " + region + " --message-attribute-names All --queue-url " + box.url
+	}
+	first := "mend the cause, then: "
+	if box.requests {
+		// A message that is moved gets a new id, and a request that names none takes its message's.
+		// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html
+		first = "mend the cause; look first whether the job of a request without jobId is there, for a redrive makes another; then: "
+	}
+	return first + "aws sqs start-message-move-task --region " + region + " --source-arn " + arn + " --destination-arn " + box.to
 }
 
 // quota is one of Fargate's quotas.
@@ -308,7 +328,7 @@ const vCPUsMin = 16
 
 func judgeQuota(q quota, value float64, region string) Finding {
 	found := fmt.Sprintf("%g vCPUs at once", value)
-	ask := "aws service-quotas request-service-quota-increase --region " + region +
+	ask := "choose N, then: aws service-quotas request-service-quota-increase --region " + region +
 		" --service-code fargate --quota-code " + q.code + " --desired-value N"
 	switch {
 	case value <= 0:

@@ -118,6 +118,11 @@ func TestJudgeSettings(t *testing.T) {
 	}
 }
 
+// withoutSpot is the command for a cluster that lacks FARGATE_SPOT, as it is to be pasted.
+const withoutSpot = `aws ecs put-cluster-capacity-providers --region eu-west-1 --cluster main ` +
+	`--capacity-providers FARGATE my-asg FARGATE_SPOT --default-capacity-provider-strategy "$(aws ecs describe-clusters ` +
+	`--region eu-west-1 --clusters main --query 'clusters[0].defaultCapacityProviderStrategy' --output json)"`
+
 func TestJudgeCluster(t *testing.T) {
 	t.Parallel()
 	both := []string{"FARGATE", "FARGATE_SPOT"}
@@ -130,13 +135,13 @@ func TestJudgeCluster(t *testing.T) {
 		"good":           {ecs.ClusterInfo{Status: "ACTIVE", CapacityProviders: both, RunningTasks: 3, PendingTasks: 1}, nil, OK, []string{"3 tasks run, 1 wait"}},
 		"not there":      {ecs.ClusterInfo{}, fmt.Errorf("%w: main", ecs.ErrNoCluster), Problem, []string{serviceLinkedRole}},
 		"deleted":        {ecs.ClusterInfo{Status: "INACTIVE"}, nil, Problem, []string{"INACTIVE"}},
-		"without Spot":   {ecs.ClusterInfo{Status: "ACTIVE", CapacityProviders: []string{"FARGATE", "my-asg"}}, nil, Problem, []string{"FARGATE_SPOT", "--capacity-providers FARGATE my-asg FARGATE_SPOT"}},
+		"without Spot":   {ecs.ClusterInfo{Status: "ACTIVE", CapacityProviders: []string{"FARGATE", "my-asg"}}, nil, Problem, []string{"lacks the capacity provider FARGATE_SPOT", withoutSpot}},
 		"no linked role": {ecs.ClusterInfo{}, errors.New("Unable to assume the service linked role"), Problem, []string{serviceLinkedRole}},
 		"denied":         {ecs.ClusterInfo{}, apiError("AccessDeniedException"), Unknown, []string{"allow ecs:DescribeClusters"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			wantFinding(t, judgeCluster("main", c.info, c.err), c.status, c.words...)
+			wantFinding(t, judgeCluster("main", "eu-west-1", c.info, c.err), c.status, c.words...)
 		})
 	}
 }
@@ -150,13 +155,13 @@ func TestJudgeMapping(t *testing.T) {
 	}{
 		"good":                    {[]Mapping{{QueueARN: "other"}, {QueueARN: "q", State: "Enabled", ReportsItems: true}}, OK, "Enabled"},
 		"none":                    {[]Mapping{{QueueARN: "other", State: "Enabled", ReportsItems: true}}, Problem, "does not feed"},
-		"disabled":                {[]Mapping{{QueueARN: "q", State: "Disabled", ReportsItems: true}}, Problem, "Disabled"},
+		"disabled":                {[]Mapping{{UUID: "14e0", QueueARN: "q", State: "Disabled"}}, Problem, "aws lambda update-event-source-mapping --region eu-west-1 --uuid 14e0 --enabled"},
 		"without partial answers": {[]Mapping{{QueueARN: "q", State: "Enabled"}}, Problem, "ReportBatchItemFailures"},
 		"being made":              {[]Mapping{{QueueARN: "q", State: "Creating", ReportsItems: true}}, Warning, "Creating"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, _ := judgeMapping("jobs mapping", "q", c.mappings)
+			got, _ := judgeMapping("jobs mapping", "q", "eu-west-1", c.mappings)
 			wantFinding(t, got, c.status, c.word)
 		})
 	}
@@ -206,7 +211,7 @@ func TestJudgeRules(t *testing.T) {
 		"good":                        {[]Rule{good}, OK, "prod/"},
 		"good, behind another":        {append(rule("ENABLED", "aws.ecs", "aws.ec2"), good), OK, "prod/"},
 		"none":                        {nil, Problem, "no rule"},
-		"disabled":                    {rule("DISABLED", "", ""), Problem, "enable-rule --name r"},
+		"disabled":                    {rule("DISABLED", "", ""), Problem, "enable-rule --region eu-west-1 --name r"},
 		"of another source":           {rule("ENABLED", "aws.ecs", "aws.ec2"), Problem, "source aws.ecs"},
 		"of another runner":           {rule("ENABLED", "prod/", "test/"), Problem, "prefix prod/"},
 		"without the slash":           {rule("ENABLED", "prod/", "prod"), Problem, "prefix prod/"},
@@ -218,7 +223,7 @@ func TestJudgeRules(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, _ := judgeRules(c.rules, "prod", "main")
+			got, _ := judgeRules(c.rules, Deployment{Region: "eu-west-1", Runner: "prod", Cluster: "main"})
 			wantFinding(t, got, c.status, c.word)
 		})
 	}
@@ -283,15 +288,20 @@ func TestJudgeSweep(t *testing.T) {
 func TestJudgeLetters(t *testing.T) {
 	t.Parallel()
 	q := Queue{ARN: "arn:aws:sqs:eu-west-1:1:dead", Waiting: 1}
+	const move = "aws sqs start-message-move-task --region eu-west-1 --source-arn arn:aws:sqs:eu-west-1:1:dead --destination-arn "
 	for name, c := range map[string]struct {
 		box    letterbox
 		q      Queue
 		status Status
 		words  []string
 	}{
-		"empty":              {letterbox{grave: true}, Queue{}, OK, []string{"empty"}},
-		"lost requests":      {letterbox{redrive: true, grave: true}, q, Problem, []string{"1 message\n", "start-message-move-task --region eu-west-1 --source-arn " + q.ARN}},
-		"undelivered events": {letterbox{redrive: true, to: "arn:events"}, q, Warning, []string{"--destination-arn arn:events"}},
+		"empty": {letterbox{requests: true}, Queue{}, OK, []string{"empty"}},
+		"lost requests": {
+			letterbox{to: "arn:jobs", requests: true},
+			q, Problem,
+			[]string{"1 message\n", "look first whether the job of a request without jobId is there", move + "arn:jobs"},
+		},
+		"undelivered events": {letterbox{to: "arn:events"}, q, Warning, []string{"mend the cause, then: " + move + "arn:events"}},
 		"refused requests":   {letterbox{url: "https://sqs/rejected"}, Queue{Waiting: 2, InFlight: 1}, Warning, []string{"3 messages", "receive-message", "https://sqs/rejected"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -317,7 +327,7 @@ func TestJudgeLaunches(t *testing.T) {
 		"none":              {[]*jobs.Job{waits(jobs.CauseNoCapacity, "no capacity"), ended}, OK, nil},
 		"a role":            {[]*jobs.Job{waits(fault, "Unable to assume the service linked role."), ended}, Problem, []string{"1 of the newest", serviceLinkedRole}},
 		"a passed role":     {[]*jobs.Job{waits(fault, "not authorized to perform: iam:PassRole")}, Problem, []string{"PassRoleArns"}},
-		"a provider":        {[]*jobs.Job{waits(fault, "The specified capacity provider was not found")}, Problem, []string{"put-cluster-capacity-providers"}},
+		"a provider":        {[]*jobs.Job{waits(fault, "The specified capacity provider was not found")}, Problem, []string{"see the cluster"}},
 		"something unknown": {[]*jobs.Job{waits(fault, "who knows"), waits(fault, "who knows")}, Problem, []string{"2 of the newest jobs wait: who knows"}},
 	} {
 		t.Run(name, func(t *testing.T) {

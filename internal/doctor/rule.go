@@ -29,13 +29,13 @@ type pattern struct {
 
 // judgeRules finds the rule that brings task events among those that feed the events queue: the first that is good, else the
 // first of all.
-func judgeRules(rules []Rule, runner, cluster string) (Finding, Rule) {
+func judgeRules(rules []Rule, d Deployment) (Finding, Rule) {
 	if len(rules) == 0 {
 		return Finding{"task rule", Problem, "no rule sends to the events queue: the sweep alone moves jobs", deployAgain}, Rule{}
 	}
 	var first Finding
 	for i, r := range rules {
-		f := judgeRule(r, runner, cluster)
+		f := judgeRule(r, d)
 		if f.Status == OK {
 			return f, r
 		}
@@ -46,7 +46,7 @@ func judgeRules(rules []Rule, runner, cluster string) (Finding, Rule) {
 	return first, rules[0]
 }
 
-func judgeRule(r Rule, runner, cluster string) Finding {
+func judgeRule(r Rule, d Deployment) Finding {
 	const check = "task rule"
 	bad := func(found string) Finding { return Finding{check, Problem, r.Name + " " + found, deployAgain} }
 	var p pattern
@@ -56,15 +56,15 @@ func judgeRule(r Rule, runner, cluster string) Finding {
 	prefixes := prefixesOf(p.Detail.StartedBy)
 	switch {
 	case !strings.HasPrefix(r.State, "ENABLED"):
-		return Finding{check, Problem, r.Name + " is " + r.State, "aws events enable-rule --name " + r.Name}
+		return Finding{check, Problem, r.Name + " is " + r.State, "aws events enable-rule --region " + d.Region + " --name " + r.Name}
 	case !slices.Contains(p.Source, "aws.ecs"):
 		return bad("does not match source aws.ecs")
-	case runner != "" && !slices.Contains(prefixes, runner+"/"):
-		return bad("does not match startedBy with the prefix " + runner + "/")
+	case d.Runner != "" && !slices.Contains(prefixes, d.Runner+"/"):
+		return bad("does not match startedBy with the prefix " + d.Runner + "/")
 	case len(p.Detail.ClusterARN) > 0 && !slices.ContainsFunc(p.Detail.ClusterARN, func(arn string) bool {
-		return cluster == "" || strings.HasSuffix(arn, ":cluster/"+lastPart(cluster))
+		return d.Cluster == "" || strings.HasSuffix(arn, ":cluster/"+lastPart(d.Cluster))
 	}):
-		return bad("is for another cluster than " + cluster)
+		return bad("is for another cluster than " + d.Cluster)
 	case len(p.Detail.LastStatus) > 0 &&
 		!(slices.Contains(p.Detail.LastStatus, "RUNNING") && slices.Contains(p.Detail.LastStatus, "STOPPED")):
 		return bad("does not match both lastStatus RUNNING and STOPPED")
@@ -73,7 +73,7 @@ func judgeRule(r Rule, runner, cluster string) Finding {
 	case r.DeadLetterARN == "":
 		return Finding{check, Warning, r.Name + " has no dead-letter queue", deployAgain}
 	}
-	return Finding{check, OK, r.Name + " is ENABLED, for startedBy " + runner + "/", ""}
+	return Finding{check, OK, r.Name + " is ENABLED, for startedBy " + d.Runner + "/", ""}
 }
 
 // prefixesOf reads the prefix filters of a field.
