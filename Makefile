@@ -64,6 +64,18 @@ sam-local: ## Build with SAM and run a job through sam local invoke
 	@integration/install dynamodb elasticmq python docker
 	@integration/sam-local
 
+.PHONY: sim
+sim: ## Simulate SEEDS worlds (default 10000) from SEED (default 1)
+	@$(GO) run ./internal/sim/cmd/sim -seed $${SEED:-1} -seeds $${SEEDS:-10000}
+
+.PHONY: sim-guards
+sim-guards: ## Take each guard out: some world must then fail
+	@$(GO) test ./internal/sim -count=1 -run EachGuard -guards -v -timeout 30m
+
+.PHONY: sim-storms
+sim-storms: ## The storms at full size
+	@$(GO) test ./internal/sim -count=1 -run 'Storm|Day|Hours|Poison' -full -v -timeout 30m
+
 .PHONY: fuzz
 fuzz: ## Fuzz every parser of outside input, FUZZTIME each (default 10s)
 	@for target in $$(grep -rl '^func Fuzz' --include='*_test.go' . | sort); do \

@@ -1,0 +1,51 @@
+// Command sim runs campaigns of the simulation: many seeds, each a world of its own.
+//
+// It is responsible for choosing the seeds and for telling what a campaign found: the first failure, made smaller, with its
+// trace, or how often each fault, move and cause was reached. It refuses to judge; internal/sim does. People, `make sim` and
+// the test of the guards call it.
+//
+// The invariant it keeps: it exits with 1 if and only if an invariant of the system did not hold.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/spotbatch/spotbatch/internal/sim"
+)
+
+func main() {
+	c := sim.Campaign{}
+	flag.Uint64Var(&c.First, "seed", 1, "first seed")
+	flag.Uint64Var(&c.Seeds, "seeds", 1000, "how many seeds")
+	flag.IntVar(&c.Parallel, "parallel", runtime.NumCPU(), "worlds at once")
+	all := flag.Bool("all", false, "go on after a failure, and list all")
+	brief := flag.Bool("brief", false, "tell a failure in one line")
+	counts := flag.Bool("counts", false, "tell how often each thing was reached")
+	flag.Parse()
+	c.Stop = !*all
+	began := time.Now()
+	out := c.Run()
+	took := time.Since(began)
+	if *counts {
+		for _, what := range slices.Sorted(maps.Keys(out.Reached)) {
+			fmt.Printf("%10d  %s\n", out.Reached[what], what)
+		}
+	}
+	fmt.Printf("%d worlds, %d jobs in %v: %.0f jobs a second\n", out.Worlds, out.Jobs, took.Round(time.Millisecond), float64(out.Jobs)/took.Seconds())
+	for i, failure := range out.Failures {
+		if *brief || i > 0 {
+			fmt.Printf("seed %d: %v\n", failure.Plan.Seed, failure.Violation)
+			continue
+		}
+		fmt.Print(sim.Explain(failure))
+	}
+	if len(out.Failures) > 0 {
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,198 @@
+package sim
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/spotbatch/spotbatch/internal/engine"
+	"github.com/spotbatch/spotbatch/internal/intake"
+	"github.com/spotbatch/spotbatch/pkg/jobs"
+	"github.com/spotbatch/spotbatch/pkg/spot"
+)
+
+// What functions/submit and functions/watch do around the engine, in a few lines: main packages cannot be imported.
+
+// itemsAtOnce is how many items of a batch are in work at once; see internal/function's Batch.
+const itemsAtOnce = 4
+
+// serveBatch makes the server of a queue.
+func (w *World) serveBatch(q *queue, take func(p *process, item intake.Item) error) func(*instance, []*message, func()) {
+	return func(on *instance, batch []*message, done func()) {
+		next := 0
+		var finished []*message
+		work := func(p *process) error {
+			for next < len(batch) {
+				m := batch[next]
+				next++
+				if w.serve(p, m, take) {
+					finished = append(finished, m)
+				}
+			}
+			return nil
+		}
+		works := make([]func(*process) error, min(itemsAtOnce, len(batch)))
+		for i := range works {
+			works[i] = work
+		}
+		w.invoke(on, on.name, works, func(_ error, died bool) {
+			if died {
+				for _, m := range batch {
+					m.trouble = "the invocation died"
+				}
+				finished = nil
+			}
+			for _, m := range finished {
+				w.checkAcknowledged(q, m)
+				q.remove(m)
+			}
+			done()
+		})
+	}
+}
+
+// serve handles one message of a batch; true where it is done with.
+func (w *World) serve(p *process, m *message, take func(p *process, item intake.Item) error) bool {
+	if !p.timeLeft() {
+		w.sometimes("a batch is cut short")
+		m.trouble = "no time was left for it"
+		return false
+	}
+	if err := take(p, intake.ParseMessage(m.id, m.body)); err != nil {
+		p.owes = debts{}
+		m.trouble = err.Error()
+		w.hear(m.trouble)
+		w.note("", "%s: %s fails: %v", p.name, m.id, err)
+		return false
+	}
+	p.checkPaid()
+	return true
+}
+
+// submitItem is functions/submit's fromQueue.
+func (w *World) submitItem(p *process, item intake.Item) error {
+	if item.Kind == intake.Ignored {
+		return nil
+	}
+	var err error
+	switch {
+	case item.Err != nil:
+		err = item.Err
+	case item.Kind != intake.Submit:
+		err = &jobs.InvalidRequest{Problems: []string{"request: submit does not take a " + string(item.Kind)}}
+	default:
+		_, err = p.engine.Submit(background, engine.Submission{JobID: item.ID(), Body: item.Request})
+	}
+	invalid, bad := errors.AsType[*jobs.InvalidRequest](err)
+	if !bad {
+		return err
+	}
+	if err := p.reject(item, invalid.Error()); err != nil {
+		return err
+	}
+	if id := item.ID(); id != "" && item.Kind == intake.Submit {
+		return p.engine.Reject(background, engine.Submission{JobID: id, Body: item.Request}, invalid)
+	}
+	return nil
+}
+
+func (p *process) reject(item intake.Item, reason string) (err error) {
+	w := p.w
+	p.call("SendMessage", func() {
+		if w.hit(RejectFails) {
+			err = trouble("the rejected queue is away")
+			return
+		}
+		w.rejected[item.MessageID] = reason
+		w.sometimes("a request is rejected")
+	})
+	return err
+}
+
+// watchItem is functions/watch's take.
+func (w *World) watchItem(p *process, item intake.Item) error {
+	if item.Err != nil {
+		return item.Err
+	}
+	switch item.Kind {
+	case intake.TaskEvent:
+		t, err := spot.ParseTask(item.Detail, time.Time{})
+		if err != nil {
+			return err
+		}
+		_, err = p.engine.Observe(background, t)
+		return err
+	case intake.Wake:
+		return p.engine.Wake(background, item.JobID)
+	case intake.Sweep:
+		_, err := p.engine.Sweep(background, item.Cursor, p.now().Add(p.deadline.Sub(w.now)-15*time.Second))
+		if item.Cursor != "" { // redelivered it would only go on anew
+			return nil
+		}
+		return err
+	case intake.Ignored:
+		return nil
+	}
+	return troublef("watch does not take a %s", item.Kind)
+}
+
+// sweepAt makes sure that the sweep runs at the minute at which something may be due. The schedule's other sweeps would find
+// nothing, and are left out.
+func (w *World) sweepAt() {
+	soonest := w.table.due.soonest()
+	if soonest == 1<<63-1 {
+		return
+	}
+	at := w.now.Truncate(time.Minute).Add(time.Minute)
+	if due := time.UnixMilli(soonest).UTC().Truncate(time.Minute).Add(-2 * time.Minute); due.After(at) { // clocks may be ahead
+		at = due
+	}
+	if !w.nextSweep.IsZero() && !w.nextSweep.After(at) {
+		return
+	}
+	w.nextSweep = at
+	w.plan(at, func() {
+		if w.nextSweep.Equal(at) {
+			w.nextSweep = time.Time{}
+			w.sweep()
+			w.sweepAt()
+		}
+	})
+}
+
+// sweep is one invocation by the schedule.
+func (w *World) sweep() {
+	w.checkPromptness()
+	w.sweeps++
+	on := w.sweepers[w.sweeps%len(w.sweepers)]
+	payload := []byte(`{"sweep":true}`)
+	work := func(p *process) error {
+		delivery, err := intake.Parse(payload)
+		if err != nil {
+			return err
+		}
+		return w.watchItem(p, delivery.Items[0])
+	}
+	w.invoke(on, "sweep", []func(*process) error{work}, func(error, bool) {})
+}
+
+// wakeAt is internal/aws's EventsQueue.
+func (p *process) wakeAt(jobID string, at time.Time) error {
+	delay := min(max(at.Sub(p.now()), 0), 15*time.Minute)
+	return p.leave(map[string]any{"wake": jobID}, (delay + time.Second - 1).Truncate(time.Second))
+}
+
+func (p *process) leave(work map[string]any, delay time.Duration) (err error) {
+	body, err := json.Marshal(work)
+	if err != nil {
+		return err
+	}
+	p.call("SendMessage", func() {
+		if p.w.hit(WakeFails) {
+			err = trouble("the events queue is away")
+			return
+		}
+		p.w.events.send(body, delay)
+	})
+	return err
+}

@@ -1,0 +1,200 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"runtime/debug"
+	"time"
+
+	"github.com/spotbatch/spotbatch/internal/engine"
+)
+
+// functionTimeout is the functions' time-out in the template, and spot.AWSTimes' FunctionTimeout.
+const functionTimeout = time.Minute
+
+// instance is one Lambda instance: it has a clock and a share of the launch rate of its own, and serves one invocation at a time.
+type instance struct {
+	name  string
+	skew  time.Duration
+	pacer *pacer
+	busy  bool
+}
+
+// invocation is one invocation of a function: some work side by side, which lives and dies together.
+type invocation struct {
+	w       *World
+	on      *instance
+	members []*process
+	left    int // members that are at work
+	died    bool
+	errs    []error
+	done    func(err error, died bool)
+}
+
+// process is one piece of an invocation's work: a coroutine that gives the world back its turn at every call.
+type process struct {
+	*invocation
+	name     string
+	deadline time.Time
+	yield    func(time.Duration) bool
+	next     func() (time.Duration, bool)
+	stop     func()
+	gone     bool
+	engine   *engine.Engine
+	dice     dice
+	running  string // startedBy of the RunTask that is being called
+	owes     debts
+}
+
+// killed is what unwinds a process that ends in the middle.
+type killed struct{}
+
+// invoke starts an invocation. done is told how it ended: died means that nobody heard of any error.
+func (w *World) invoke(on *instance, name string, work []func(p *process) error, done func(err error, died bool)) {
+	w.invocations++
+	i := &invocation{w: w, on: on, left: len(work), done: done}
+	for _, do := range work {
+		p := &process{invocation: i, name: name, deadline: w.now.Add(functionTimeout), dice: w.latency}
+		p.engine = w.newEngine(p)
+		p.next, p.stop = iter.Pull(p.body(do))
+		i.members = append(i.members, p)
+		w.alive[p] = struct{}{}
+	}
+	for _, p := range i.members {
+		p.step()
+	}
+}
+
+// body is the coroutine: it does the work, and an invocation of which one piece is killed is dead.
+func (p *process) body(do func(p *process) error) iter.Seq[time.Duration] {
+	return func(yield func(time.Duration) bool) {
+		defer func() {
+			switch r := recover().(type) {
+			case nil:
+			case killed:
+				p.died = true
+			default:
+				p.w.fail("no panic", "", "%v\n%s", r, debug.Stack())
+			}
+		}()
+		p.yield = yield
+		if err := do(p); err != nil {
+			p.w.hear(err.Error())
+			p.errs = append(p.errs, err)
+			return
+		}
+		p.checkPaid()
+	}
+}
+
+// step lets the process go on until its next pause.
+func (p *process) step() {
+	if p.gone {
+		return
+	}
+	w := p.w
+	pause, running := p.next()
+	switch {
+	case !running:
+		p.end()
+	case w.now.Add(pause).After(p.deadline):
+		w.plan(p.deadline, func() {
+			if !p.gone {
+				w.note("", "%s runs out of time", p.name)
+				w.sometimes("an invocation runs out of time")
+				p.died = true
+				p.end()
+			}
+		})
+	default:
+		w.plan(w.now.Add(pause), p.step)
+	}
+}
+
+// end takes a process away, and if it died all the others of its invocation.
+func (p *process) end() {
+	p.gone = true
+	p.stop()
+	delete(p.w.alive, p)
+	if p.left--; p.died {
+		for _, other := range p.members {
+			if !other.gone {
+				other.end()
+			}
+		}
+	}
+	if p.left == 0 {
+		p.left--
+		p.done(errors.Join(p.errs...), p.died)
+	}
+}
+
+// now is what the instance's clock shows.
+func (p *process) now() time.Time { return p.w.now.Add(p.on.skew) }
+
+// pause lets time pass, and the rest of the world go on.
+func (p *process) pause(d time.Duration) {
+	if !p.yield(d) {
+		panic(killed{})
+	}
+}
+
+// call makes one call: it takes effect somewhere between its beginning and its answer, and the invocation may be killed at
+// any point of it. A request that was sent may take effect though its sender is dead.
+func (p *process) call(what string, effect func()) {
+	w := p.w
+	w.calls++
+	dies := w.wish.KillAt == w.calls || w.hit(Killed)
+	after := w.wish.KillAfter
+	if w.wish.KillAt == 0 {
+		after = dies && w.streams[Killed].chance(0.5)
+	}
+	if dies {
+		w.note("", "%s is killed at %s, after it took effect: %v", p.name, what, after)
+	}
+	if dies && !after {
+		panic(killed{})
+	}
+	if !p.yield(p.latency()) {
+		if p.dice.chance(0.3) {
+			p.act(effect)
+		}
+		panic(killed{})
+	}
+	p.act(effect)
+	if dies {
+		panic(killed{})
+	}
+	p.pause(p.latency())
+}
+
+// act carries out a call's effect in this invocation's name.
+func (p *process) act(effect func()) {
+	p.w.acting = p
+	effect()
+	p.w.acting = nil
+}
+
+// latency is how long half a call takes.
+func (p *process) latency() time.Duration {
+	if p.w.hit(Slow) {
+		longest := pick(p.dice, []weighted[time.Duration]{{1, 3 * time.Second}, {1, 10 * time.Second}, {1, 40 * time.Second}})
+		return p.dice.between(time.Second, longest)
+	}
+	return p.dice.between(2*time.Millisecond, 20*time.Millisecond)
+}
+
+// timeLeft is internal/function's rule: less than fifteen seconds, and no further item is begun.
+func (p *process) timeLeft() bool { return p.deadline.Sub(p.w.now) >= 15*time.Second }
+
+// background is the context of all calls; nothing in a world ends by it.
+var background = context.Background()
+
+// trouble is an error of the world's.
+type trouble string
+
+func (t trouble) Error() string { return string(t) }
+
+func troublef(format string, args ...any) error { return trouble(fmt.Sprintf(format, args...)) }

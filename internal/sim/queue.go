@@ -1,0 +1,136 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+)
+
+// queue is an SQS queue with its event source mapping and its dead-letter queue.
+type queue struct {
+	w       *World
+	name    string
+	serve   func(on *instance, batch []*message, done func())
+	ready   []*message // visible, in the order in which they became so
+	head    int
+	crew    []*instance
+	dead    []*message
+	waiting int // messages that are neither deleted nor dead
+	next    int
+	// redriven counts the dead letters that were moved back.
+	redriven int
+}
+
+// message is one message of a queue.
+type message struct {
+	id       string
+	body     []byte
+	receives int
+	deleted  bool
+	buried   bool
+	trouble  string // why it was not done with the last time
+}
+
+const (
+	visibility  = 370 * time.Second // as in the template
+	maxReceives = 10
+	batchSize   = 10
+)
+
+// send puts a message into the queue; SQS may be late with it, or deliver it twice.
+func (q *queue) send(body []byte, delay time.Duration) *message {
+	w := q.w
+	q.next++
+	m := &message{id: fmt.Sprintf("%s-%06d", q.name, q.next), body: body}
+	q.waiting++
+	if w.hit(MessageLate) {
+		delay += w.streams[MessageLate].between(0, 10*time.Minute)
+	}
+	q.showAt(m, delay)
+	if w.hit(MessageTwice) {
+		q.showAt(m, delay+w.streams[MessageTwice].between(0, time.Minute))
+	}
+	return m
+}
+
+func (q *queue) showAt(m *message, in time.Duration) {
+	q.w.plan(q.w.now.Add(in), func() {
+		if m.deleted || m.buried {
+			return
+		}
+		q.ready = append(q.ready, m)
+		q.poll()
+	})
+}
+
+// poll hands what is visible to the instances that are free.
+func (q *queue) poll() {
+	for _, on := range q.crew {
+		if on.busy || q.head == len(q.ready) {
+			continue
+		}
+		batch := q.receive()
+		if len(batch) == 0 {
+			continue
+		}
+		on.busy = true
+		q.serve(on, batch, func() {
+			on.busy = false
+			q.poll()
+		})
+	}
+}
+
+func (q *queue) receive() (batch []*message) {
+	for len(batch) < batchSize && q.head < len(q.ready) {
+		if q.w.hit(MessageShuffled) {
+			other := q.head + q.w.streams[MessageShuffled].IntN(len(q.ready)-q.head)
+			q.ready[q.head], q.ready[other] = q.ready[other], q.ready[q.head]
+		}
+		m := q.ready[q.head]
+		q.ready[q.head] = nil
+		q.head++
+		if m.deleted || m.buried {
+			continue
+		}
+		if m.receives++; m.receives > maxReceives {
+			q.bury(m)
+			continue
+		}
+		again := visibility
+		if q.w.hit(MessageEarly) {
+			again = q.w.streams[MessageEarly].between(0, 20*time.Second)
+		}
+		q.showAt(m, again)
+		batch = append(batch, m)
+	}
+	if q.head == len(q.ready) {
+		q.ready, q.head = q.ready[:0], 0
+	}
+	return batch
+}
+
+func (q *queue) bury(m *message) {
+	m.buried = true
+	q.waiting--
+	q.dead = append(q.dead, m)
+	q.w.note("", "%s goes to the dead-letter queue: %s", m.id, m.trouble)
+	q.w.sometimes("a message is dead-lettered from " + q.name)
+}
+
+// redrive moves the dead letters back.
+func (q *queue) redrive() {
+	for _, m := range q.dead {
+		m.buried, m.receives = false, 0
+		q.waiting++
+		q.redriven++
+		q.showAt(m, 0)
+	}
+	q.dead = nil
+}
+
+func (q *queue) remove(m *message) {
+	if !m.deleted && !m.buried {
+		m.deleted = true
+		q.waiting--
+	}
+}

@@ -1,0 +1,102 @@
+package sim_test
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spotbatch/spotbatch/internal/sim"
+	"github.com/spotbatch/spotbatch/pkg/jobs"
+)
+
+var (
+	seeds = flag.Uint64("seeds", 200, "how many worlds the campaign has")
+	seed  = flag.Uint64("seed", 1, "the campaign's first seed")
+)
+
+// TestEveryJobOfEveryWorldComesToAnHonestEnd is the campaign. A seed that fails is told with a trace of its job.
+func TestEveryJobOfEveryWorldComesToAnHonestEnd(t *testing.T) {
+	t.Parallel()
+	out := sim.Campaign{First: *seed, Seeds: *seeds, Parallel: runtime.NumCPU(), Stop: true}.Run()
+	for _, failure := range out.Failures {
+		t.Error(sim.Explain(failure))
+	}
+	t.Logf("%d worlds, %d jobs, at most %d RunTask calls for one", out.Worlds, out.Jobs,
+		out.Reached["most RunTask calls of a job"])
+	if *seeds >= 3000 {
+		wantReached(t, out.Reached)
+	}
+}
+
+// wantReached fails for each thing that a campaign is there to reach and has not.
+func wantReached(t *testing.T, reached map[string]int) {
+	t.Helper()
+	for _, what := range sim.ToReach() {
+		if reached[what] == 0 {
+			t.Errorf("no world of the campaign has reached: %s", what)
+		}
+	}
+}
+
+// TestWhatIsToBeReachedKnowsEveryMoveAndCause keeps the list of what a campaign must reach complete.
+func TestWhatIsToBeReachedKnowsEveryMoveAndCause(t *testing.T) {
+	t.Parallel()
+	listed := strings.Join(sim.ToReach(), "\n") + "\n"
+	for _, cause := range jobs.Causes() {
+		if !strings.Contains(listed, "cause: "+string(cause)+"\n") {
+			t.Errorf("cause %s is not listed", cause)
+		}
+	}
+	for from, tos := range jobs.Moves() {
+		for _, to := range tos {
+			if move := fmt.Sprintf("job: %s > %s", from, to); !strings.Contains(listed, move+"\n") {
+				t.Errorf("%s is not listed", move)
+			}
+		}
+	}
+}
+
+func TestOneSeedIsOneWorldToTheByte(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(10) {
+		first, second := sim.RunTraced(sim.Draw(seed), ""), sim.RunTraced(sim.Draw(seed), "")
+		if first.Sum != second.Sum || first.Steps != second.Steps || !maps.Equal(first.Reached, second.Reached) {
+			t.Errorf("seed %d: %d steps with sum %x, then %d with %x", seed, first.Steps, first.Sum, second.Steps, second.Sum)
+		}
+		if first.Sum == sim.RunTraced(sim.Draw(seed+1), "").Sum {
+			t.Errorf("seeds %d and %d are the same world", seed, seed+1)
+		}
+	}
+}
+
+// TestAFailureIsToldWithWhatHappenedToItsJob takes away what the engine rests on: ECS shows tasks twenty minutes late.
+func TestAFailureIsToldWithWhatHappenedToItsJob(t *testing.T) {
+	t.Parallel()
+	plan := sim.Draw(7)
+	plan.Jobs, plan.LagMax, plan.Strength, plan.Spells = []int{0, 1, 2, 3, 4}, 20*time.Minute, [len(plan.Strength)]float64{}, nil
+	plan.Strength[sim.DescribeLags], plan.Strength[sim.EventLost], plan.Strength[sim.MessageTwice] = 1, 1, 0.2
+	report := sim.Run(plan)
+	if report.Violation == nil {
+		t.Fatal("the broken world holds")
+	}
+	told := sim.Explain(report)
+	for _, want := range []string{
+		"seed 7 fails", report.Violation.Invariant, "RunTask on FARGATE_SPOT",
+		"saved: v1 RUNNABLE", "VIOLATED",
+	} {
+		if !strings.Contains(told, want) {
+			t.Errorf("the failure does not tell %q:\n%s", want, told)
+		}
+	}
+	if lines := slices.Collect(strings.SplitSeq(told, "\n")); len(lines) > 140 {
+		t.Errorf("%d lines are too many to read", len(lines))
+	}
+	if small := sim.Shrink(plan); len(small.Jobs) > 2 || small.Strength[sim.MessageTwice] != 0 {
+		t.Errorf("the plan was made smaller to jobs %v and message twice %v", small.Jobs, small.Strength[sim.MessageTwice])
+	}
+}

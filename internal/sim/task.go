@@ -1,0 +1,261 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/spotbatch/spotbatch/pkg/jobs"
+	"github.com/spotbatch/spotbatch/pkg/spot"
+)
+
+// task is one ECS task and the truth about it.
+type task struct {
+	spot.Task // as ECS shows it now
+	w         *World
+	provider  jobs.CapacityProvider
+	jobID     string
+	attempt   int
+	fate      fate
+	turn      int // counts what has happened, so that what was planned before does not happen any more
+	states    []state
+	// What really happened.
+	ran, noticed, byItself, refusedStart bool
+	byHand, foreign                      bool // stopped by a user; started by one
+	lost                                 bool // ECS had forgotten it before anybody asked
+	ending                               bool // its container has ended by itself, or with its host
+}
+
+type state struct {
+	at   time.Time
+	task spot.Task
+}
+
+const (
+	running = "RUNNING"
+	stopped = "STOPPED"
+)
+
+// fate is how a task goes if nobody interferes.
+type fate struct {
+	startsIn time.Duration
+	startErr string // it stops before it ran, for this reason
+	cause    jobs.Cause
+	stuck    bool // it never gets beyond PROVISIONING
+	lasts    time.Duration
+	forever  bool
+	code     *int
+	oom      bool
+	infra    bool // the platform takes it away
+	spotIn   time.Duration
+	taken    bool // Spot takes it after spotIn
+	// onTerm is what its container exits with at SIGTERM, within stopIn; nil: no exit code is ever told.
+	onTerm *int
+	stopIn time.Duration
+	notice string // the stopCode of Spot's notice
+}
+
+func exit(code int) *int { return &code }
+
+// drawFate draws how a task goes. It depends on the attempt alone, so that a world stays alike when faults are taken out.
+func (w *World) drawFate(d dice, onSpot bool) fate {
+	f := fate{
+		startsIn: d.between(10*time.Second, 90*time.Second), lasts: d.between(time.Second, 40*time.Minute),
+		code: exit(0), stopIn: d.between(time.Second, 30*time.Second),
+	}
+	f.onTerm = pick(d, []weighted[*int]{{5, exit(143)}, {3, exit(137)}, {2, exit(0)}, {1, nil}})
+	f.notice = pick(d, []weighted[string]{{5, "SpotInterruption"}, {2, "TerminationNotice"}, {1, ""}})
+	hit := func(fault Fault) bool { // one roll each, whatever is on
+		if d.Float64() >= w.wish.Strength[fault] || w.calm {
+			return false
+		}
+		w.sometimes("fault: " + fault.String())
+		return true
+	}
+	if hit(ExitsNonzero) {
+		f.code, f.oom = exit(1+d.IntN(4)), d.chance(0.2)
+		if f.oom {
+			f.code = exit(137)
+		}
+	}
+	if hit(PlatformFails) {
+		f.infra, f.code = true, pick(d, []weighted[*int]{{1, exit(0)}, {1, exit(143)}, {1, nil}})
+	}
+	f.forever = hit(RunsOn)
+	f.stuck = hit(NeverRuns)
+	if taken := hit(Interrupted); taken && onSpot {
+		f.taken, f.spotIn = true, d.between(0, f.lasts)
+	}
+	if hit(StartFails) {
+		why := pick(d, startErrors)
+		f.startErr, f.cause = why.reason, why.cause
+	}
+	return f
+}
+
+type startError struct {
+	reason string
+	cause  jobs.Cause
+}
+
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html
+var startErrors = []weighted[startError]{
+	{5, startError{"Timeout waiting for network interface provisioning to complete.", jobs.CausePlatformFailure}},
+	{2, startError{noCapacity, jobs.CauseNoCapacity}},
+	{3, startError{subnetFull, jobs.CauseSubnetFull}},
+	{1, startError{"CannotPullContainerError: image not found", jobs.CauseStartFailed}},
+}
+
+const subnetFull = "Unexpected EC2 error while attempting to create network interface: InsufficientFreeAddressesInSubnet"
+
+// change shows a new state of the task, and tells of it.
+func (t *task) change(edit func()) {
+	edit()
+	t.Version++
+	t.states = append(t.states, state{t.w.now, t.Task})
+	t.w.note(t.StartedBy, "task %s: %s, to be %s %s %s", jobs.TaskID(t.ARN)[26:], t.LastStatus, t.DesiredStatus, t.StopCode,
+		t.StoppedReason)
+	t.w.tell(t)
+}
+
+// asOf is what a reader sees who is behind; nil if the task was not there yet.
+func (t *task) asOf(at time.Time) *spot.Task {
+	for i := len(t.states) - 1; i >= 0; i-- {
+		if !t.states[i].at.After(at) {
+			return &t.states[i].task
+		}
+	}
+	return nil
+}
+
+func (t *task) stopped() bool { return t.LastStatus == stopped }
+
+// after plans what happens to the task unless something else happens first.
+func (t *task) after(d time.Duration, happens func()) {
+	turn := t.turn
+	t.w.plan(t.w.now.Add(d), func() {
+		if t.turn == turn {
+			happens()
+		}
+	})
+}
+
+// drawn is the task's fate as the seed or the plan says.
+func (t *task) drawn() fate {
+	w := t.w
+	d := newDice(w.wish.Seed, "fate/"+t.StartedBy)
+	onSpot := t.provider == jobs.FargateSpot
+	var f fate
+	if w.wish.Fate != nil {
+		f = w.wish.Fate(d, t.jobID, t.attempt, onSpot, w.since())
+	} else {
+		f = w.drawFate(d, onSpot)
+	}
+	if w.in(SubnetsFull) {
+		f.startErr, f.cause = subnetFull, jobs.CauseSubnetFull
+	}
+	return f
+}
+
+func (t *task) begin(f fate) {
+	t.fate = f
+	t.change(func() { t.LastStatus, t.DesiredStatus = "PROVISIONING", running })
+	switch {
+	case f.stuck:
+		return
+	case f.startErr != "":
+		t.after(f.startsIn, t.startFailed)
+	default:
+		t.after(f.startsIn/2, func() { t.change(func() { t.LastStatus = "PENDING" }) })
+		t.after(f.startsIn, t.run)
+	}
+}
+
+func (t *task) startFailed() {
+	t.turn++
+	t.refusedStart = true
+	if t.fate.cause == jobs.CauseNoCapacity && t.provider == jobs.FargateSpot {
+		t.w.refusedOnSpot(t.jobID)
+	}
+	t.end("TaskFailedToStart", t.fate.startErr, nil)
+}
+
+func (t *task) run() {
+	t.turn++
+	f := t.fate
+	t.ran = true
+	t.change(func() { t.LastStatus, t.StartedAt = running, t.w.now })
+	switch {
+	case f.taken:
+		t.after(min(f.spotIn, f.lasts), t.interrupt)
+	case f.forever:
+	default:
+		t.after(f.lasts, t.exits)
+	}
+}
+
+// exits is the natural end, or the platform's.
+func (t *task) exits() {
+	t.turn++
+	t.ending = true
+	t.ExecutionStoppedAt = t.w.now
+	t.StoppingAt = t.w.now
+	code, why := "EssentialContainerExited", "Essential container in task exited"
+	if t.fate.infra {
+		code, why = "InfrastructureHealth", "The infrastructure is unhealthy."
+	}
+	t.byItself = !t.fate.infra
+	if t.fate.code == nil {
+		t.ExecutionStoppedAt = time.Time{}
+	}
+	t.after(23*time.Second, func() { t.end(code, why, t.fate.code) })
+}
+
+// interrupt is Spot's: the notice, SIGTERM, and the end within two minutes.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-capacity-providers.html#fargate-capacity-providers-termination
+func (t *task) interrupt() {
+	if t.stopped() || t.ending || t.DesiredStatus == stopped {
+		return
+	}
+	t.noticed = true
+	t.w.sometimes("Spot takes a task")
+	t.terminate(t.fate.notice, "Your Spot Task was interrupted.")
+}
+
+// stop is StopTask, by us or by hand; false where the task is ending already.
+func (t *task) stop(code, reason string) bool {
+	if t.stopped() || t.ending || t.DesiredStatus == stopped {
+		return false
+	}
+	t.terminate(code, reason)
+	return true
+}
+
+// terminate tells ECS's wish, and has the container end.
+func (t *task) terminate(code, reason string) {
+	t.turn++
+	t.change(func() {
+		t.DesiredStatus, t.StopCode, t.StoppedReason, t.StoppingAt = stopped, code, reason, t.w.now
+	})
+	onTerm := t.fate.onTerm
+	if t.LastStatus != running {
+		onTerm = nil
+	}
+	t.after(t.fate.stopIn, func() {
+		if onTerm != nil {
+			t.ExecutionStoppedAt = t.w.now
+		}
+		t.after(time.Second+t.fate.stopIn/3, func() { t.end(code, reason, onTerm) })
+	})
+}
+
+func (t *task) end(code, reason string, exitCode *int) {
+	t.turn++
+	why := ""
+	if t.fate.oom && t.byItself {
+		why = "OutOfMemoryError: Container killed due to memory usage"
+	}
+	t.change(func() {
+		t.LastStatus, t.DesiredStatus, t.StopCode, t.StoppedReason, t.StoppedAt = stopped, stopped, code, reason, t.w.now
+		t.Containers = []spot.Container{{Name: "main", ExitCode: exitCode, Reason: why}}
+	})
+	t.w.cluster.live[t.provider]--
+}

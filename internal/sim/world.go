@@ -1,0 +1,187 @@
+package sim
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spotbatch/spotbatch/internal/engine"
+	"github.com/spotbatch/spotbatch/pkg/spot"
+)
+
+const runner = "sim"
+
+// beginning is when every world begins.
+var beginning = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+
+// World is everything around an engine, on one virtual clock and in one goroutine at a time.
+type World struct {
+	wish     Plan
+	now      time.Time // the true time
+	calm     bool      // all faults have stopped
+	timeline timeline
+	streams  [faults]dice
+	latency  dice
+
+	table     *table
+	cluster   *cluster
+	requests  *queue // the jobs queue
+	events    *queue
+	sweepers  []*instance
+	desks     []*instance // submit, invoked directly
+	nextSweep time.Time
+
+	users     int               // what users still mean to do
+	open      map[string]bool   // jobs that have not ended, or whose end is not published
+	rejected  map[string]string // by message id
+	accepted  map[string]bool   // jobs that somebody was told of
+	published map[string]*news
+	runs      map[string]int // RunTask calls of each job
+	spotGone  map[string]bool
+	alive     map[*process]struct{}
+
+	ids, calls, invocations, sweeps, steps int
+	lastEnd                                time.Time
+	reached                                map[string]int
+	violation                              *Violation
+	acting                                 *process // whose call takes effect now
+	trace                                  *trace
+}
+
+// Violation is an invariant that did not hold.
+type Violation struct {
+	Invariant, JobID, What string
+	At                     time.Duration
+}
+
+func (v *Violation) String() string {
+	return fmt.Sprintf("%v after the beginning, job %q: %s: %s", v.At, v.JobID, v.Invariant, v.What)
+}
+
+func newWorld(p Plan) *World {
+	w := &World{
+		wish: p, now: beginning, latency: newDice(p.Seed, "latency"), open: map[string]bool{}, rejected: map[string]string{},
+		accepted: map[string]bool{}, published: map[string]*news{}, runs: map[string]int{}, spotGone: map[string]bool{},
+		alive: map[*process]struct{}{}, reached: map[string]int{}, lastEnd: beginning,
+	}
+	for f := range w.streams {
+		w.streams[f] = newDice(p.Seed, "fault/"+Fault(f).String())
+	}
+	w.table = newTable()
+	w.table.changed = w.saved
+	w.table.later = w.index
+	w.cluster = newCluster(w)
+	w.requests = &queue{w: w, name: "submit", crew: w.crew("submit", p.Concurrency)}
+	w.requests.serve = w.serveBatch(w.requests, w.submitItem)
+	w.events = &queue{w: w, name: "watch", crew: w.crew("watch", p.Concurrency)}
+	w.events.serve = w.serveBatch(w.events, w.watchItem)
+	w.sweepers = w.crew("sweep", 3)
+	w.desks = w.crew("direct", 3)
+	return w
+}
+
+// crew makes instances, each with a clock of its own.
+func (w *World) crew(name string, n int) []*instance {
+	crew := make([]*instance, n)
+	for i := range crew {
+		crew[i] = &instance{name: fmt.Sprintf("%s-%d", name, i+1), pacer: newPacer(w.wish.LaunchesPerSecond)}
+		if w.hit(ClockWrong) {
+			crew[i].skew = w.streams[ClockWrong].between(-time.Minute, time.Minute)
+		}
+	}
+	return crew
+}
+
+func (w *World) newEngine(p *process) *engine.Engine {
+	return engine.New(engine.Config{
+		Runner: runner, Store: store{p}, Launcher: launcher{p}, Publisher: publisher{p}, Waker: waker{p}, Pacer: pacing{p},
+		Times: spot.AWSTimes(), Now: p.now, Roll: p.dice.Float64, NewID: w.newID, Log: slog.New(listener{p}),
+	})
+}
+
+func (w *World) newID() string {
+	w.ids++
+	return fmt.Sprintf("id-%06d", w.ids)
+}
+
+func (w *World) plan(at time.Time, run func()) { w.timeline.plan(at, run) }
+
+// since is how old the world is.
+func (w *World) since() time.Duration { return w.now.Sub(beginning) }
+
+// hit rolls whether a fault happens here and now.
+func (w *World) hit(f Fault) bool {
+	if w.calm || w.wish.Strength[f] == 0 || w.streams[f].Float64() >= w.wish.Strength[f] {
+		return false
+	}
+	w.sometimes("fault: " + f.String())
+	return true
+}
+
+// in tells whether a spell holds for this call.
+func (w *World) in(kind SpellKind) bool {
+	if w.calm || len(w.wish.Spells) == 0 {
+		return false
+	}
+	for _, s := range w.wish.Spells {
+		if s.Kind == kind && w.since() >= s.From && w.since() < s.Until && (s.Share == 1 || w.latency.chance(s.Share)) {
+			w.sometimes("spell: " + kind.String())
+			return true
+		}
+	}
+	return false
+}
+
+func (w *World) sometimes(what string) { w.reached[what]++ }
+
+// index changes the index of due times, at once or late.
+func (w *World) index(change func()) {
+	if !w.hit(IndexLags) {
+		change()
+		w.sweepAt()
+		return
+	}
+	w.plan(w.now.Add(w.streams[IndexLags].between(0, 2*time.Minute)), func() {
+		change()
+		w.sweepAt()
+	})
+}
+
+// settlingMax is how long after the last fault a job may take to end; a long one runs for two hours an attempt.
+const settlingMax = 30 * time.Hour
+
+// stepsMax bounds a world: one that takes more never comes to rest.
+const stepsMax = 400_000
+
+// live lets the world happen until nothing is left to happen, or an invariant does not hold.
+func (w *World) live() {
+	w.populate()
+	w.plan(beginning.Add(w.wish.Chaos), func() {
+		w.note("", "all faults stop")
+		w.calm = true
+	})
+	w.plan(beginning.Add(w.wish.Chaos+settlingMax), w.checkEnded)
+	limit := stepsMax + 2000*len(w.wish.Requests)
+	for w.violation == nil {
+		at, run, ok := w.timeline.pop()
+		if !ok {
+			break
+		}
+		w.now = at
+		run()
+		if w.steps++; w.steps > limit {
+			w.fail("the world comes to rest", "", "%d steps", w.steps)
+		}
+	}
+	if w.violation == nil {
+		w.audit()
+	}
+}
+
+// fail reports the first invariant that does not hold.
+func (w *World) fail(invariant, jobID, format string, args ...any) {
+	if w.violation == nil {
+		w.violation = &Violation{invariant, jobID, fmt.Sprintf(format, args...), w.since()}
+		w.note(jobID, "VIOLATED: %s: %s", invariant, w.violation.What)
+	}
+}
