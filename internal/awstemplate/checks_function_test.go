@@ -1,6 +1,7 @@
 package awstemplate
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -36,6 +37,8 @@ type eventSource struct {
 	BatchSize, MaximumBatchingWindowInSeconds int
 	FunctionResponseTypes                     []string
 	ScalingConfig                             struct{ MaximumConcurrency any }
+	Enabled                                   *bool
+	FilterCriteria                            any
 }
 
 func functionSettings(s *Stack) []finding {
@@ -50,8 +53,8 @@ func functionSettings(s *Stack) []finding {
 		if f.Timeout == 0 || f.Timeout == 3 {
 			report("Serverless-LambdaDefaultTimeout", id, "its time-out was not chosen")
 		}
-		if f.Timeout > limit {
-			report("function", id, "may live longer than the engine believes")
+		if f.Timeout != limit {
+			report("function", id, "does not live as long as the engine believes")
 		}
 		if f.Runtime != "provided.al2023" || f.Handler != "bootstrap" || !slices.Equal(f.Architectures, []string{"arm64"}) {
 			report("function", id, "is not what the Makefile builds")
@@ -144,29 +147,49 @@ func TestTheFunctionsAreToldTheDeployment(t *testing.T) {
 	if err != nil || settings.LaunchesPerSecond != 2.5 || len(settings.AllowedFamilies) != 3 || len(settings.Subnets) != 2 {
 		t.Errorf("the functions read %+v, %v", settings, err)
 	}
-	stack = resolved(t, load(t), with(map[string]string{"Example": "false", "LaunchesPerSecond": "12.5", "ClusterName": ""}))
-	got := environmentOf(stack, "SubmitFunction")
-	for name, want := range map[string]string{
-		"SPOTBATCH_ALLOWED_FAMILIES": "report,etl", "SPOTBATCH_LAUNCHES_PER_SECOND": "12.5", "SPOTBATCH_CLUSTER": "Cluster",
-	} {
-		if got[name] != want {
-			t.Errorf("%s is %s, want %s", name, got[name], want)
+	stack = resolved(t, load(t), map[string]string{
+		"Subnets": "subnet-3", "SecurityGroups": "sg-2,sg-3", "TaskFamilies": "report,etl", "Example": "false", "Runner": "nightly",
+		"LaunchesPerSecond": "12.5", "AssignPublicIp": "false", "PlatformVersion": "1.4.0", "ExecuteCommand": "true",
+		"EventBusName": "jobs", "RetentionDays": "7",
+	})
+	maps.Copy(want, map[string]string{
+		"SPOTBATCH_ALLOWED_FAMILIES": "report,etl", "SPOTBATCH_ASSIGN_PUBLIC_IP": "false", "SPOTBATCH_CLUSTER": "Cluster",
+		"SPOTBATCH_EVENT_BUS": "jobs", "SPOTBATCH_EXECUTE_COMMAND": "true", "SPOTBATCH_LAUNCHES_PER_SECOND": "12.5",
+		"SPOTBATCH_PLATFORM_VERSION": "1.4.0", "SPOTBATCH_RETENTION_DAYS": "7", "SPOTBATCH_RUNNER": "nightly",
+		"SPOTBATCH_SECURITY_GROUPS": "sg-2,sg-3", "SPOTBATCH_SUBNETS": "subnet-3",
+	})
+	for _, id := range []string{"SubmitFunction", "WatchFunction"} {
+		if diff := cmp.Diff(want, environmentOf(stack, id)); diff != "" {
+			t.Errorf("%s with other parameters (-want +got):\n%s", id, diff)
 		}
 	}
+	stack = resolved(t, load(t), with(map[string]string{"TaskFamilies": ""}))
+	if got := environmentOf(stack, "SubmitFunction")["SPOTBATCH_ALLOWED_FAMILIES"]; got != "spotbatch-example" {
+		t.Errorf("with the example alone the families are %q", got)
+	}
 }
+
+// asynchronous is how often and until when (in seconds) Lambda repeats an invocation that nobody waits for. A request of a
+// schedule or a rule is worth a try; a sweep that comes late is worth nothing, for the next one is there.
+var asynchronous = map[string]struct{ retries, age int }{"SubmitFunction": {2, 21600}, "WatchFunction": {0, 60}}
+
+// is tells whether a number is given and is this one: to leave it out is not to give 0.
+func is(given *int, want int) bool { return given != nil && *given == want }
 
 // asynchronousInvocations: whatever a schedule or a rule invokes, and fails, must end somewhere.
 func asynchronousInvocations(s *Stack) []finding {
 	var found []finding
-	configs := all[invokeConfig](s, "AWS::Lambda::EventInvokeConfig")
+	configs := map[string]invokeConfig{}
+	for _, c := range all[invokeConfig](s, "AWS::Lambda::EventInvokeConfig") {
+		configs[c.FunctionName] = c
+	}
 	for _, id := range s.OfType("AWS::Lambda::Function") {
-		ends := false
-		for _, c := range configs {
-			queue := nameOf(c.DestinationConfig.OnFailure.Destination)
-			ends = ends || c.FunctionName == id && s.Resources[queue].Type == "AWS::SQS::Queue"
-		}
-		if !ends {
+		c, want := configs[id], asynchronous[id]
+		if s.Resources[nameOf(c.DestinationConfig.OnFailure.Destination)].Type != "AWS::SQS::Queue" {
 			found = append(found, finding{"Serverless-LambdaAsyncFailureDestination", id, "forgets invocations that fail"})
+		}
+		if !is(c.MaximumRetryAttempts, want.retries) || c.MaximumEventAgeInSeconds != want.age {
+			found = append(found, finding{"asynchronous", id, "is repeated too often or not often enough"})
 		}
 	}
 	return found
@@ -179,14 +202,17 @@ func eventSources(s *Stack) []finding {
 	for id, e := range all[eventSource](s, "AWS::Lambda::EventSourceMapping") {
 		report := func(problem string) { found = append(found, finding{"event source", id, problem}) }
 		least := 6*functions[e.FunctionName].Timeout + e.MaximumBatchingWindowInSeconds
-		if queues[nameOf(e.EventSourceARN)].VisibilityTimeout < least {
-			report("its queue shows messages again too soon")
+		if after := queues[nameOf(e.EventSourceARN)].VisibilityTimeout; after < least || after > least+60 {
+			report("its queue shows messages again too soon or too late")
+		}
+		if e.Enabled != nil && !*e.Enabled || e.FilterCriteria != nil {
+			report("does not pass every message")
 		}
 		if !slices.Contains(e.FunctionResponseTypes, "ReportBatchItemFailures") {
 			report("one failure fails the batch")
 		}
-		if e.BatchSize > 10 && e.MaximumBatchingWindowInSeconds < 1 {
-			report("a batch of more than 10 needs a window")
+		if e.BatchSize != 10 { // more need a window, and more time than the functions have
+			report("its batches are not those that the functions are made for")
 		}
 		if e.ScalingConfig.MaximumConcurrency == nil {
 			report("its concurrency has no cap, so the launch rate has none")
@@ -214,8 +240,8 @@ func recursiveLoops(s *Stack) []finding {
 func logGroups(s *Stack) []finding {
 	var found []finding
 	for _, id := range s.OfType("AWS::Logs::LogGroup") {
-		if s.Resources[id].Properties["RetentionInDays"] == nil {
-			found = append(found, finding{"Serverless-CloudWatchLogGroupRetentionPeriod", id, "keeps its logs for ever"})
+		if fmt.Sprint(s.Resources[id].Properties["RetentionInDays"]) != s.Parameters["LogRetentionDays"] {
+			found = append(found, finding{"Serverless-CloudWatchLogGroupRetentionPeriod", id, "keeps its logs for ever, or otherwise"})
 		}
 	}
 	return found

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // principals are the resources that hold permissions.
@@ -48,8 +50,11 @@ func wildcards(s *Stack) []finding {
 }
 
 // onEverything are the actions that know no resource; all others name theirs.
-// https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html
-var onEverything = []string{"ecs:DescribeTaskDefinition", "ecs:ListTasks"}
+// https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+var onEverything = []string{
+	"ecs:DescribeTaskDefinition", "ecs:ListTasks", "events:ListRuleNamesByTarget", "lambda:ListEventSourceMappings",
+	"scheduler:ListSchedules", "servicequotas:GetAWSDefaultServiceQuota",
+}
 
 // conditions are the condition keys without which a call could reach beyond its purpose.
 var conditions = map[string]string{
@@ -93,6 +98,35 @@ func separatePolicies(s *Stack) []finding {
 	var found []finding
 	for _, id := range slices.Concat(s.OfType("AWS::IAM::Policy"), s.OfType("AWS::IAM::RolePolicy")) {
 		found = append(found, finding{"late permission", id, "belongs into its role"})
+	}
+	return found
+}
+
+// trusted is the service that may take each role, and whether for this account alone, as AWS asks for of schedules and tasks.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+var trusted = map[string]struct {
+	service string
+	account bool
+}{
+	"SubmitRole": {"lambda", false}, "WatchRole": {"lambda", false}, "ExampleExecutionRole": {"ecs-tasks", false},
+	"SweepRole": {"scheduler", true}, "ExampleScheduleRole": {"scheduler", true}, "ExampleTaskRole": {"ecs-tasks", true},
+}
+
+func trusts(s *Stack) []finding {
+	var found []finding
+	type properties struct {
+		AssumeRolePolicyDocument struct{ Statement []Statement }
+	}
+	for id, role := range all[properties](s, "AWS::IAM::Role") {
+		want := Statement{
+			Effect: "Allow", Action: list{"sts:AssumeRole"}, Principal: map[string]any{"Service": trusted[id].service + ".amazonaws.com"},
+		}
+		if trusted[id].account {
+			want.Condition = map[string]map[string]list{"StringEquals": {"aws:SourceAccount": {Account}}}
+		}
+		if diff := cmp.Diff([]Statement{want}, role.AssumeRolePolicyDocument.Statement); diff != "" {
+			found = append(found, finding{"trust", id, diff})
+		}
 	}
 	return found
 }

@@ -5,6 +5,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	gocmp "github.com/google/go-cmp/cmp"
 )
 
 // queue is what is checked of a queue.
@@ -13,7 +15,11 @@ type queue struct {
 	KMSMasterKeyID         string
 	MessageRetentionPeriod int
 	VisibilityTimeout      int
-	RedrivePolicy          *struct {
+	DelaySeconds           int
+	RedriveAllowPolicy     struct {
+		RedrivePermission string `json:"redrivePermission"`
+	}
+	RedrivePolicy *struct {
 		DeadLetterTargetARN string `json:"deadLetterTargetArn"`
 		MaxReceiveCount     int    `json:"maxReceiveCount"`
 	}
@@ -63,13 +69,21 @@ func queueEncryption(s *Stack) []finding {
 	return found
 }
 
+// queuePolicies: TLS alone, and nobody but EventBridge may send without a role.
 func queuePolicies(s *Stack) []finding {
 	var found []finding
+	eventBridge := map[string]any{"Service": "events.amazonaws.com"}
 	for _, id := range s.OfType("AWS::SQS::Queue") {
 		statements, err := s.QueuePolicy(id)
 		if err != nil {
 			found = append(found, finding{"AwsSolutions-SQS4", id, err.Error()})
 			continue
+		}
+		for _, st := range statements {
+			sends := gocmp.Equal(st.Principal, any(eventBridge)) && slices.Equal(st.Action, []string{"sqs:SendMessage"})
+			if st.Effect == "Allow" && !sends || st.Effect == "Deny" && st.Principal != "*" {
+				found = append(found, finding{"AwsSolutions-SQS4", id, "lets others in, or lets them do more than send"})
+			}
 		}
 		// Let everything be allowed: what is left is what the policy denies.
 		statements = append(slices.Clone(statements), Statement{Effect: "Allow", Action: list{"*"}, Resource: list{"*"}})
@@ -117,6 +131,17 @@ func queueDeadLetters(s *Stack) []finding {
 	return found
 }
 
+// queueDelays: a job that comes alone starts at once.
+func queueDelays(s *Stack) []finding {
+	var found []finding
+	for id, q := range all[queue](s, "AWS::SQS::Queue") {
+		if q.DelaySeconds != 0 {
+			found = append(found, finding{"delay", id, "keeps its messages back"})
+		}
+	}
+	return found
+}
+
 // queueRetention: a message keeps its age when it becomes a dead letter.
 // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
 func queueRetention(s *Stack) []finding {
@@ -124,16 +149,21 @@ func queueRetention(s *Stack) []finding {
 	queues := all[queue](s, "AWS::SQS::Queue")
 	for id, q := range queues {
 		if q.RedrivePolicy == nil {
+			if q.MessageRetentionPeriod != 1209600 { // two weeks, the most there is
+				found = append(found, finding{"redrive", id, "forgets what ended there"})
+			}
 			continue
 		}
 		target := nameOf(q.RedrivePolicy.DeadLetterTargetARN)
 		switch end, ok := queues[target]; {
 		case !ok || end.RedrivePolicy != nil:
 			found = append(found, finding{"redrive", id, target + " is no end"})
+		case end.RedriveAllowPolicy.RedrivePermission != "":
+			found = append(found, finding{"redrive", id, target + " does not take its dead letters"})
 		case cmp.Or(end.MessageRetentionPeriod, 345600) <= cmp.Or(q.MessageRetentionPeriod, 345600):
 			found = append(found, finding{"redrive", id, "its dead letters may expire as soon as they are there"})
-		case q.RedrivePolicy.MaxReceiveCount < 10: // throttled invocations count too
-			found = append(found, finding{"redrive", id, "gives up after few tries"})
+		case q.RedrivePolicy.MaxReceiveCount != 10: // throttled invocations count too
+			found = append(found, finding{"redrive", id, "gives up after few tries, or goes on for days"})
 		}
 	}
 	return found

@@ -2,6 +2,7 @@ package awstemplate
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +22,7 @@ func table(s *Stack) []finding {
 			AttributeName string
 			Enabled       bool
 		}
+		DeletionProtectionEnabled any
 	}
 	for id, p := range all[properties](s, "AWS::DynamoDB::Table") {
 		if !p.PointInTimeRecoverySpecification.PointInTimeRecoveryEnabled {
@@ -32,6 +34,9 @@ func table(s *Stack) []finding {
 		}
 		if r := s.Resources[id]; r.DeletionPolicy != "RetainExceptOnCreate" || r.UpdateReplacePolicy != "Retain" {
 			found = append(found, finding{"table", id, "goes with its stack, or stays when the first deployment fails"})
+		}
+		if fmt.Sprint(p.DeletionProtectionEnabled) != s.Parameters["DeletionProtection"] {
+			found = append(found, finding{"table", id, "is not protected as the parameter says"})
 		}
 	}
 	return found
@@ -64,15 +69,22 @@ func clusters(s *Stack) []finding {
 func taskDefinitions(s *Stack) []finding {
 	var found []finding
 	type properties struct {
+		Family                  string
+		TaskRoleARN             string `json:"TaskRoleArn"`
+		ExecutionRoleARN        string `json:"ExecutionRoleArn"`
 		CPU, Memory             string
 		NetworkMode             string
 		RequiresCompatibilities []string
+		RuntimePlatform         struct{ CPUArchitecture, OperatingSystemFamily string }
 		ContainerDefinitions    []struct {
 			User                   string
 			ReadonlyRootFilesystem bool
 			StopTimeout            int
 			Environment            []any
-			LogConfiguration       struct{ LogDriver string }
+			LogConfiguration       struct {
+				LogDriver string
+				Options   map[string]string
+			}
 		}
 	}
 	for id, d := range all[properties](s, "AWS::ECS::TaskDefinition") {
@@ -81,8 +93,17 @@ func taskDefinitions(s *Stack) []finding {
 		if err != nil || d.NetworkMode != "awsvpc" || !slices.Equal(d.RequiresCompatibilities, []string{"FARGATE"}) {
 			report("task definition", "is not for Fargate")
 		}
+		if p := d.RuntimePlatform; p.CPUArchitecture != "ARM64" || p.OperatingSystemFamily != "LINUX" {
+			report("task definition", "runs on another processor, which costs more")
+		}
+		// What the policies and the outputs call it, and the roles that the functions may pass.
+		if d.Family != StackName+"-example" || nameOf(d.TaskRoleARN) != "ExampleTaskRole" ||
+			nameOf(d.ExecutionRoleARN) != "ExampleExecutionRole" || len(d.ContainerDefinitions) != 1 {
+			report("task definition", "is not the example that everything else speaks of")
+		}
 		for _, c := range d.ContainerDefinitions {
-			if c.LogConfiguration.LogDriver != "awslogs" {
+			log := c.LogConfiguration
+			if log.LogDriver != "awslogs" || s.Resources[log.Options["awslogs-group"]].Type != "AWS::Logs::LogGroup" {
 				report("AwsSolutions-ECS7", "does not log")
 			}
 			if len(c.Environment) > 0 {
@@ -105,8 +126,9 @@ type deadLetters struct {
 }
 
 type rule struct {
-	EventPattern map[string]any
-	Targets      []struct {
+	State, EventBusName string
+	EventPattern        map[string]any
+	Targets             []struct {
 		ARN              string `json:"Arn"`
 		DeadLetterConfig deadLetters
 	}
@@ -116,11 +138,18 @@ type rule struct {
 func rules(s *Stack) []finding {
 	var found []finding
 	for id, r := range all[rule](s, "AWS::Events::Rule") {
+		// AWS's own events come on the default bus alone: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events.html
+		if r.State != "" || r.EventBusName != "" {
+			found = append(found, finding{"rule", id, "is disabled, or on a bus where its events do not come"})
+		}
 		if _, err := Match(r.EventPattern, map[string]any{}); err != nil {
 			found = append(found, finding{"rule", id, err.Error()})
 		}
 		if detailType, ok := r.EventPattern["detail-type"].([]any); !ok || len(detailType) == 0 {
 			found = append(found, finding{"rule", id, "its detail-type is no list"})
+		}
+		if len(r.Targets) == 0 {
+			found = append(found, finding{"rule", id, "sends its events nowhere"})
 		}
 		for _, target := range r.Targets {
 			if target.DeadLetterConfig.ARN == "" {
@@ -141,12 +170,13 @@ func rules(s *Stack) []finding {
 }
 
 type schedule struct {
-	State  string
-	Target struct {
+	State, ScheduleExpression string
+	FlexibleTimeWindow        struct{ Mode string }
+	Target                    struct {
 		ARN              string `json:"Arn"`
 		RoleARN          string `json:"RoleArn"`
 		Input            string
-		RetryPolicy      *struct{ MaximumRetryAttempts, MaximumEventAgeInSeconds int }
+		RetryPolicy      struct{ MaximumRetryAttempts, MaximumEventAgeInSeconds *int } // by default 185 and a day
 		DeadLetterConfig deadLetters
 	}
 }
@@ -154,8 +184,7 @@ type schedule struct {
 func schedules(s *Stack) []finding {
 	var found []finding
 	for id, sc := range all[schedule](s, "AWS::Scheduler::Schedule") {
-		role := nameOf(sc.Target.RoleARN)
-		statements, err := s.Statements(role)
+		statements, err := s.Statements(nameOf(sc.Target.RoleARN))
 		action := "sqs:SendMessage"
 		if strings.Contains(sc.Target.ARN, ":function:") {
 			action = "lambda:InvokeFunction"
@@ -167,12 +196,8 @@ func schedules(s *Stack) []finding {
 				found = append(found, finding{"schedule", id, "may not " + call.Action + " to " + call.Resource})
 			}
 		}
-		trust, _ := json.Marshal(s.Resources[role].Properties["AssumeRolePolicyDocument"])
-		if !strings.Contains(string(trust), `"aws:SourceAccount":"`+Account+`"`) {
-			found = append(found, finding{"schedule", id, "its role may be used for any account"})
-		}
 		if id == "SweepSchedule" {
-			found = append(found, sweep(s, id, sc)...)
+			found = append(found, sweep(id, sc)...)
 		} else {
 			found = append(found, jobSchedule(id, sc)...)
 		}
@@ -180,17 +205,14 @@ func schedules(s *Stack) []finding {
 	return found
 }
 
-// sweep: one that comes late is worth nothing, for the next one is there.
-func sweep(s *Stack, id string, sc schedule) []finding {
+// sweep: once a minute, and one that comes late is worth nothing, for the next one is there.
+func sweep(id string, sc schedule) []finding {
 	var found []finding
-	if r := sc.Target.RetryPolicy; r == nil || r.MaximumRetryAttempts != 0 || r.MaximumEventAgeInSeconds != 60 {
-		found = append(found, finding{"sweep", id, "is repeated"})
+	if sc.State != "" || sc.ScheduleExpression != "rate(1 minute)" || sc.FlexibleTimeWindow.Mode != "OFF" {
+		found = append(found, finding{"sweep", id, "does not come once a minute"})
 	}
-	for config, c := range all[invokeConfig](s, "AWS::Lambda::EventInvokeConfig") {
-		again := c.MaximumRetryAttempts == nil || *c.MaximumRetryAttempts != 0 || c.MaximumEventAgeInSeconds != 60
-		if c.FunctionName == nameOf(sc.Target.ARN) && again {
-			found = append(found, finding{"sweep", config, "repeats the sweep"})
-		}
+	if r := sc.Target.RetryPolicy; !is(r.MaximumRetryAttempts, 0) || !is(r.MaximumEventAgeInSeconds, 60) {
+		found = append(found, finding{"sweep", id, "is repeated"})
 	}
 	delivery, err := intake.Parse([]byte(sc.Target.Input))
 	if err != nil || len(delivery.Items) != 1 || delivery.Items[0].Kind != intake.Sweep || delivery.Items[0].Err != nil {
@@ -230,10 +252,18 @@ func TestTheOutputsSubmitJobs(t *testing.T) {
 			if err := json.Unmarshal([]byte(between(command, "--entries '", "'")), &entries); err != nil || len(entries) != 1 {
 				t.Fatalf("%s: %v", command, err)
 			}
-			event := map[string]any{"source": entries[0].Source, "detail-type": entries[0].DetailType}
+			var detail map[string]any
+			if err := json.Unmarshal([]byte(entries[0].Detail), &detail); err != nil {
+				t.Fatalf("%s: %v", command, err)
+			}
+			event := map[string]any{"source": entries[0].Source, "detail-type": entries[0].DetailType, "detail": detail}
 			pattern := stack.Resources["ExampleRule"].Properties["EventPattern"].(map[string]any)
 			if ok, err := Match(pattern, event); err != nil || !ok {
 				t.Errorf("the example's rule does not take %v", event)
+			}
+			detail["taskDefinition"] = "other-example"
+			if ok, err := Match(pattern, event); err != nil || ok {
+				t.Error("the example's rule takes the example of another stack")
 			}
 			return entries[0].Detail
 		},

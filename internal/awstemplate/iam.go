@@ -13,6 +13,7 @@ import (
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html
 type Statement struct {
 	Effect    string
+	Principal any // of a resource's policy or a role's trust
 	Action    list
 	Resource  list
 	Condition map[string]map[string]list

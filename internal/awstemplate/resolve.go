@@ -26,7 +26,8 @@ type resolver struct {
 	parameters map[string]any
 }
 
-// Resolve deploys the template in thought. A resource's physical name is its logical one.
+// Resolve deploys the template in thought, or refuses parameters as CloudFormation would. A resource's physical name is its
+// logical one.
 func (t *Template) Resolve(parameters map[string]string) (*Stack, error) {
 	r := &resolver{template: t, parameters: map[string]any{
 		"AWS::Region": Region, "AWS::AccountId": Account, "AWS::Partition": "aws", "AWS::StackName": StackName,
@@ -37,6 +38,7 @@ func (t *Template) Resolve(parameters map[string]string) (*Stack, error) {
 			return nil, fmt.Errorf("resolve: no parameter %s", name)
 		}
 	}
+	stack := &Stack{Parameters: map[string]string{}, Resources: map[string]Resource{}, Outputs: map[string]string{}}
 	for name, p := range t.Parameters {
 		value, given := parameters[name]
 		if !given {
@@ -45,12 +47,17 @@ func (t *Template) Resolve(parameters map[string]string) (*Stack, error) {
 			}
 			value = fmt.Sprint(p.Default)
 		}
-		r.parameters[name] = value
-		if p.Type == "CommaDelimitedList" || strings.HasPrefix(p.Type, "List<") {
+		if err := p.Check(value); err != nil {
+			return nil, fmt.Errorf("resolve: parameter %s: %w", name, err)
+		}
+		stack.Parameters[name], r.parameters[name] = value, value
+		if p.list() {
 			r.parameters[name] = split(",", value)
 		}
 	}
-	stack := &Stack{Resources: map[string]Resource{}, Outputs: map[string]string{}}
+	if err := r.rules(); err != nil {
+		return nil, fmt.Errorf("resolve: %w", err)
+	}
 	for _, id := range slices.Sorted(maps.Keys(t.Resources)) {
 		resource := t.Resources[id]
 		if exists, err := r.condition(resource.Condition); err != nil || !exists {
@@ -330,6 +337,9 @@ func (r *resolver) attribute(args any) (any, error) {
 		return arn("ecs", "cluster/"+id), nil
 	case "AWS::Events::Rule Arn":
 		return arn("events", "rule/"+id), nil
+	case "AWS::Scheduler::Schedule Arn":
+		group, err := r.value(resource.Properties["GroupName"])
+		return arn("scheduler", fmt.Sprintf("schedule/%v/%s", group, id)), err
 	case "AWS::Logs::LogGroup Arn": // with its streams:
 		// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-logs-loggroup.html
 		return arn("logs", "log-group:"+id+":*"), nil

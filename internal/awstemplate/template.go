@@ -14,6 +14,7 @@ var transformed []byte
 // Template is a CloudFormation template, its intrinsic functions unresolved.
 type Template struct {
 	Parameters map[string]Parameter
+	Rules      map[string]Rule
 	Mappings   map[string]map[string]map[string]any
 	Conditions map[string]any
 	Resources  map[string]Resource
@@ -22,10 +23,20 @@ type Template struct {
 
 // Parameter is one parameter's declaration.
 type Parameter struct {
-	Type, Description string
-	Default           any
-	AllowedValues     []any
-	AllowedPattern    string
+	Type, Description  string
+	Default            any
+	AllowedValues      []any
+	AllowedPattern     string
+	MinValue, MaxValue *float64
+}
+
+// Rule is a rule that parameters are held to together.
+type Rule struct {
+	RuleCondition any
+	Assertions    []struct {
+		Assert            any
+		AssertDescription string
+	}
 }
 
 // Resource is one resource. In a Stack its properties are resolved.
@@ -58,8 +69,9 @@ func Load() (*Template, string, error) {
 
 // Stack is a template deployed in thought: conditions decided, intrinsic functions resolved.
 type Stack struct {
-	Resources map[string]Resource
-	Outputs   map[string]string
+	Parameters map[string]string // those not given by their default
+	Resources  map[string]Resource
+	Outputs    map[string]string
 }
 
 // OfType returns the names of all resources of a type, sorted.

@@ -25,7 +25,7 @@ type Settings struct {
 	RejectedQueueURL  string
 	EventsQueueURL    string
 	EventBus          string
-	LaunchesPerSecond float64 // of one instance, for each capacity provider; 0 = not paced
+	LaunchesPerSecond float64 // of one instance, RunTask calls of both capacity providers; 0 = not paced
 	Retention         time.Duration
 }
 
