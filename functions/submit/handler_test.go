@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,11 +23,14 @@ import (
 
 // fakeEngine validates as the real one does and keeps what it was asked.
 type fakeEngine struct {
+	mu                                      sync.Mutex // a batch is handled a few items at a time
 	submitted, rejected, cancelled, retried []string
 	err                                     error // of every call
 }
 
 func (f *fakeEngine) Submit(_ context.Context, s engine.Submission) (*jobs.Job, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.err != nil {
 		return nil, f.err
 	}
@@ -38,37 +43,46 @@ func (f *fakeEngine) Submit(_ context.Context, s engine.Submission) (*jobs.Job, 
 }
 
 func (f *fakeEngine) Reject(_ context.Context, s engine.Submission, why error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.rejected = append(f.rejected, s.JobID+": "+why.Error())
 	return nil
 }
 
 func (f *fakeEngine) Cancel(_ context.Context, jobID, reason string) (*jobs.Job, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.cancelled = append(f.cancelled, jobID+": "+reason)
 	return &jobs.Job{JobID: jobID}, f.err
 }
 
 func (f *fakeEngine) Retry(_ context.Context, jobID string) (*jobs.Job, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.retried = append(f.retried, jobID)
 	return &jobs.Job{JobID: jobID}, f.err
 }
 
 // fakeQueue is the rejected queue.
 type fakeQueue struct {
+	mu      sync.Mutex
 	bodies  []string
 	reasons []string
 	err     error
 }
 
 func (f *fakeQueue) SendRejected(_ context.Context, body []byte, reason string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.bodies = append(f.bodies, string(body))
 	f.reasons = append(f.reasons, reason)
 	return f.err
 }
 
 // fakeMeter counts refusals.
-type fakeMeter struct{ rejected int }
+type fakeMeter struct{ rejected atomic.Int32 }
 
-func (f *fakeMeter) Rejected() { f.rejected++ }
+func (f *fakeMeter) Rejected() { f.rejected.Add(1) }
 
 func setup() (*handler, *fakeEngine, *fakeQueue) {
 	e, q := &fakeEngine{}, &fakeQueue{}
@@ -255,7 +269,7 @@ func TestEveryRefusalIsCountedOnce(t *testing.T) {
 			t.Parallel()
 			h, _, _ := setup()
 			_, _ = h.handle(t.Context(), event(t, payload))
-			if got := h.meter.(*fakeMeter).rejected; got != want {
+			if got := int(h.meter.(*fakeMeter).rejected.Load()); got != want {
 				t.Errorf("%d refusals counted, want %d", got, want)
 			}
 		})

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 // fakeEngine keeps what it was told.
 type fakeEngine struct {
+	mu     sync.Mutex // a batch is handled a few items at a time
 	seen   []spot.Task
 	woken  []string
 	sweeps []time.Time
@@ -23,16 +25,22 @@ type fakeEngine struct {
 }
 
 func (f *fakeEngine) Observe(_ context.Context, t spot.Task) (spot.Seen, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.seen = append(f.seen, t)
 	return spot.Seen{Changed: true}, f.err
 }
 
 func (f *fakeEngine) Wake(_ context.Context, jobID string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.woken = append(f.woken, jobID)
 	return f.err
 }
 
 func (f *fakeEngine) Sweep(_ context.Context, _ string, until time.Time) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.sweeps = append(f.sweeps, until)
 	return 0, f.err
 }
