@@ -144,7 +144,7 @@ func (e *Engine) stopStrays(ctx context.Context, j *jobs.Job, arns []string) err
 }
 
 func (e *Engine) callFailed(ctx context.Context, j *jobs.Job, err error) {
-	e.Log.WarnContext(ctx, "call failed", slog.String("job_id", j.JobID), slog.String("error", err.Error()))
+	e.Log.WarnContext(ctx, "call failed", slog.String("job_id", j.JobID), slog.String("error", j.HideValues(err.Error())))
 }
 
 // publishRetryMax is the longest wait before a publication that failed is tried again.

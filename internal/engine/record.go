@@ -200,7 +200,7 @@ func (e *Engine) logMove(ctx context.Context, before, next *jobs.Job) {
 	}
 	args := []any{
 		slog.String("job_id", next.JobID), slog.String("from", string(from)), slog.String("to", string(next.Status)),
-		slog.String("reason", next.StatusReason),
+		slog.String("reason", next.HideValues(next.StatusReason)),
 	}
 	if a := next.Last(); a != nil {
 		args = append(args, slog.Int("attempt", a.Number), slog.String("state", string(a.Status)),

@@ -10,6 +10,9 @@ import (
 // reasonMax is how long a cancel's reason may be, in bytes; a job document shows jobs.ReasonMax characters of it.
 const reasonMax = 4096
 
+// problemsMax is how many problems are told: these documents have three fields, and a payload has room for 100,000.
+const problemsMax = 100
+
 // reader reads one of our own small documents and collects everything that is wrong with it.
 type reader struct {
 	members  []jobs.Member
@@ -70,6 +73,10 @@ func (r *reader) jobID(field string) string {
 // onlyFields reports every other field, and every one that is given twice.
 func (r *reader) onlyFields(fields ...string) {
 	for i, m := range r.members {
+		if len(r.problems) >= problemsMax {
+			r.add("request", "has more problems")
+			return
+		}
 		if !slices.Contains(fields, m.Name) {
 			r.add(m.Name, "unknown field")
 		} else if has(r.members[:i], m.Name) {

@@ -247,7 +247,7 @@ func (r *Request) masked() *Request {
 	m.Tags = maps.Clone(r.Tags)
 	m.ContainerOverrides.Environment = slices.Clone(r.ContainerOverrides.Environment)
 	for i := range m.ContainerOverrides.Environment {
-		m.ContainerOverrides.Environment[i].Value = "***"
+		m.ContainerOverrides.Environment[i].Value = hidden
 	}
 	return &m
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -60,6 +62,37 @@ func wellFormed(data []byte) string {
 		return "is not valid JSON"
 	}
 	return ""
+}
+
+// loneSurrogate finds an escaped half of a UTF-16 pair that stands alone in a JSON document. encoding/json would make U+FFFD
+// of it silently, as of bad UTF-8, so that what runs would not be what was asked for.
+// https://datatracker.ietf.org/doc/html/rfc8259#section-8.2
+func loneSurrogate(data []byte) (at int, found bool) {
+	for i := 0; i < len(data); i++ {
+		if data[i] != '\\' {
+			continue
+		}
+		if high := escapedUnit(data[i:]); !utf16.IsSurrogate(high) {
+			i++ // the escaped character may be a backslash
+		} else if utf16.DecodeRune(high, escapedUnit(data[i+6:])) == unicode.ReplacementChar {
+			return i, true
+		} else {
+			i += 11
+		}
+	}
+	return 0, false
+}
+
+// escapedUnit is the UTF-16 unit that an escape \uXXXX at the beginning of data stands for, or 0.
+func escapedUnit(data []byte) rune {
+	if len(data) < 6 || data[0] != '\\' || data[1] != 'u' {
+		return 0
+	}
+	unit, err := strconv.ParseUint(string(data[2:6]), 16, 16)
+	if err != nil {
+		return 0
+	}
+	return rune(unit)
 }
 
 // The JSON types as problems name them.

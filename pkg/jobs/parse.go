@@ -43,6 +43,10 @@ func ParseRequest(raw []byte) (Request, error) {
 		p.add("request", "%s", problem)
 		return Request{}, p.err()
 	}
+	if at, found := loneSurrogate(raw); found {
+		p.add("request", `has half a character at byte %d: an escape from \ud800 to \udfff that is no pair`, at+1)
+		return Request{}, p.err()
+	}
 	doc := p.readObject("", raw,
 		"jobName", "jobId", "schedule", "taskDefinition", "containerOverrides", "ephemeralStorageGiB",
 		"capacity", "retryStrategy", "timeout", "tags")

@@ -106,7 +106,7 @@ func (j *Job) LaunchPutOff(reason string, unanswered bool, next time.Time) {
 	a := j.Live()
 	a.Internal.Unanswered = a.Internal.Unanswered || unanswered
 	j.NextAttemptAt = At(next)
-	j.StatusReason = sentence("Attempt %d waits to be launched: %s", a.Number, reason)
+	j.StatusReason = j.sentence("Attempt %d waits to be launched: %s", a.Number, reason)
 }
 
 // WaitForTurn records that the launch rate leaves no room now: what would have been launched is launched at next. No call
@@ -123,20 +123,20 @@ func (j *Job) WaitForTurn(next time.Time) {
 // is launched anew at next. It clears launchedAt: no task can exist.
 func (j *Job) LaunchRefused(cause Cause, reason string, next time.Time) {
 	a := j.Live()
-	a.Cause, a.Reason = cause, cut(reason)
+	a.Cause, a.Reason = cause, j.told(reason)
 	j.refused(cause, reason)
 	a.Internal.LaunchedAt, a.Internal.CalledAt, a.Internal.Unanswered = Time{}, Time{}, false
 	j.NextAttemptAt = At(next)
 	if cause != "" {
 		reason = string(cause) + ": " + reason
 	}
-	j.StatusReason = sentence("Attempt %d waits to be launched: %s", a.Number, reason)
+	j.StatusReason = j.sentence("Attempt %d waits to be launched: %s", a.Number, reason)
 }
 
 // refused remembers a refusal for as long as the job waits for a start.
 func (j *Job) refused(cause Cause, reason string) {
 	if cause.Refusal() {
-		j.Internal.RefusedCause, j.Internal.RefusedReason = cause, cut(reason)
+		j.Internal.RefusedCause, j.Internal.RefusedReason = cause, j.told(reason)
 	}
 }
 
@@ -171,7 +171,7 @@ func (j *Job) TaskRunning(startedAt time.Time) {
 func (j *Job) TaskStopping(reason string) {
 	a := j.Live()
 	a.Status = AttemptStopping
-	j.StatusReason = sentence("Attempt %d is being stopped: %s", a.Number, reason)
+	j.StatusReason = j.sentence("Attempt %d is being stopped: %s", a.Number, reason)
 }
 
 // Interrupted records Spot's notice. It is not the end: the container may still finish.
@@ -196,7 +196,7 @@ type AttemptEnd struct {
 func (j *Job) StopAttempt(end AttemptEnd) {
 	a := j.Live()
 	a.Status = AttemptStopped
-	a.Cause, a.Reason, a.ExitCode = end.Cause, cut(end.Reason), end.ExitCode
+	a.Cause, a.Reason, a.ExitCode = end.Cause, j.told(end.Reason), end.ExitCode
 	j.refused(end.Cause, end.Reason)
 	if a.StartedAt.IsZero() {
 		a.StartedAt = At(end.StartedAt)
@@ -231,7 +231,7 @@ func (j *Job) fold() {
 func (j *Job) WaitUntil(next time.Time, reason string) {
 	j.Status = StatusRunnable
 	j.NextAttemptAt = At(next)
-	j.StatusReason = sentence("%s", reason)
+	j.StatusReason = j.sentence("%s", reason)
 	if last := j.Last(); last == nil || last.Ran() {
 		j.Internal.ReadyAt = At(next)
 		j.Internal.RefusedCause, j.Internal.RefusedReason = "", ""
@@ -240,7 +240,7 @@ func (j *Job) WaitUntil(next time.Time, reason string) {
 
 // End ends the job for good. No attempt may be live.
 func (j *Job) End(status Status, cause Cause, reason string, now time.Time) {
-	j.Status, j.Cause, j.StatusReason = status, cause, sentence("%s", reason)
+	j.Status, j.Cause, j.StatusReason = status, cause, j.sentence("%s", reason)
 	j.StoppedAt = At(now)
 	j.NextAttemptAt = Time{}
 }
@@ -249,7 +249,7 @@ func (j *Job) End(status Status, cause Cause, reason string, now time.Time) {
 func (j *Job) RequestCancel(reason string, now time.Time) {
 	if j.CancelRequestedAt.IsZero() {
 		j.CancelRequestedAt = At(now)
-		j.Internal.CancelReason = cut(reason)
+		j.Internal.CancelReason = j.told(reason)
 		j.StatusReason = "Cancel requested; waiting until no task of the job exists."
 	}
 }
@@ -304,8 +304,13 @@ func TaskID(arn string) string {
 	return arn
 }
 
-// sentence formats a status reason and cuts it.
-func sentence(format string, args ...any) string { return cut(fmt.Sprintf(format, args...)) }
+// sentence formats a status reason that holds somebody else's words, hides the environment's values in it and cuts it.
+func (j *Job) sentence(format string, args ...any) string {
+	return j.told(fmt.Sprintf(format, args...))
+}
+
+// told is a reason in somebody else's words, such as ECS's, as a job keeps it.
+func (j *Job) told(reason string) string { return cut(j.hideEnvironment(reason)) }
 
 // cut shortens text to ReasonMax characters, whole ones.
 func cut(text string) string {

@@ -107,8 +107,13 @@ func overridesSize(jobID, container string, r jobs.Request) int {
 	if err != nil { // strings and numbers alone: it cannot fail; if it did, the request would not be sent either
 		return overridesMax + 1
 	}
-	return utf8.RuneCountInString(strings.TrimSuffix(text.String(), "\n"))
+	return utf8.RuneCountInString(asSent.Replace(strings.TrimSuffix(text.String(), "\n")))
 }
+
+// asSent lengthens what encoding/json writes shorter than the SDK, which sends a backspace, a form feed and DEL as \u0008,
+// \u000c and \u007f. An escaped backslash is matched first, so that what follows one is left alone.
+// https://github.com/aws/smithy-go/blob/main/transport/http/protocol/internal/json/shape_serializer.go
+var asSent = strings.NewReplacer(`\\`, `\\`, `\b`, `\u0008`, `\f`, `\u000c`, "\x7f", `\u007f`)
 
 func longestCause() string {
 	longest := ""

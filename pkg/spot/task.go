@@ -77,6 +77,11 @@ func ParseTask(detail []byte, seenAt time.Time) (Task, error) {
 	if d.TaskARN == "" || d.LastStatus == "" {
 		return Task{}, errors.New("task event: detail has no taskArn or no lastStatus")
 	}
+	for _, told := range []time.Time{d.StartedAt, d.StoppingAt, d.ExecutionStoppedAt, d.StoppedAt} {
+		if year := told.UTC().Year(); year < 0 || year > 9999 { // by its offset alone; the job would be stored and never read again
+			return Task{}, errNoTime
+		}
+	}
 	t := Task{
 		ARN: d.TaskARN, StartedBy: d.StartedBy, Version: d.Version, LastStatus: d.LastStatus, DesiredStatus: d.DesiredStatus,
 		StopCode: d.StopCode, StoppedReason: d.StoppedReason, StartedAt: d.StartedAt, StoppingAt: d.StoppingAt,
@@ -88,6 +93,8 @@ func ParseTask(detail []byte, seenAt time.Time) (Task, error) {
 	return t, nil
 }
 
+var errNoTime = errors.New("task event: a time is not RFC 3339")
+
 // malformed keeps the place and the kind of a JSON error but never the value: overrides echo the job's environment.
 func malformed(err error) error {
 	if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
@@ -96,7 +103,7 @@ func malformed(err error) error {
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("task event: no JSON at byte %d", syntax.Offset)
 	}
-	return errors.New("task event: a time is not RFC 3339")
+	return errNoTime
 }
 
 // Owner reads a startedBy of this runner's. ok is false for anything else: a service's, another runner's, none.
