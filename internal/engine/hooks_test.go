@@ -208,3 +208,30 @@ func TestAPublicationThatFailsForGoodIsTriedEverMoreSeldom(t *testing.T) {
 		t.Errorf("published %d times once the bus was back", len(w.published))
 	}
 }
+
+// TestARepeatedRequestHasALaunchThatDiedLookedAtSoon: a caller whose invocation died repeats the request at once, when nobody
+// can know yet that nobody is at work on the job. It must not wait for its due time.
+func TestARepeatedRequestHasALaunchThatDiedLookedAtSoon(t *testing.T) {
+	t.Parallel()
+	w, h := hooked(t, succeeds)
+	submit := func(e *engine.Engine) error {
+		_, err := e.Submit(t.Context(), engine.Submission{JobID: "job-1", Body: []byte(plainRequest)})
+		return err
+	}
+	w.death = death{at: 2} // 1 creates the job, 2 is RunTask
+	if died, _ := w.attempt(submit); !died {
+		t.Fatal("nobody died")
+	}
+	w.death = death{}
+	w.now = w.now.Add(5 * time.Second)
+	w.deliver(submit)
+	if got, want := h.wakes["job-1"], start.Add(61*time.Second); !got.Equal(want) || len(w.ecs.tasks) != 0 {
+		t.Fatalf("wake-up at %v, want %v; %d tasks", got, want, len(w.ecs.tasks))
+	}
+	w.now = h.wakes["job-1"]
+	w.deliver(func(e *engine.Engine) error { return e.Wake(t.Context(), "job-1") })
+	w.drain()
+	if got := summary(w.job("job-1")); got != "SUCCEEDED; SUCCEEDED; 1 FARGATE_SPOT SUCCEEDED" {
+		t.Error(got)
+	}
+}

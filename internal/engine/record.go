@@ -144,11 +144,18 @@ func (e *Engine) saved(ctx context.Context, before, after *jobs.Job, at time.Tim
 	}
 	due := after.Internal.DueAt
 	moved := before == nil || !due.Equal(before.Internal.DueAt.Time)
-	if e.Waker == nil || due.IsZero() || !moved || due.Sub(at) >= e.Times.Horizon {
+	if !due.IsZero() && moved && due.Sub(at) < e.Times.Horizon {
+		e.wakeAt(ctx, after.JobID, due.Time)
+	}
+}
+
+// wakeAt asks for a wake-up; without one the sweep finds the job.
+func (e *Engine) wakeAt(ctx context.Context, jobID string, at time.Time) {
+	if e.Waker == nil {
 		return
 	}
-	if err := e.Waker.WakeAt(ctx, after.JobID, due.Time); err != nil {
-		e.Log.WarnContext(ctx, "no wake-up; the sweep finds the job", slog.String("job_id", after.JobID), slog.String("error", err.Error()))
+	if err := e.Waker.WakeAt(ctx, jobID, at); err != nil {
+		e.Log.WarnContext(ctx, "no wake-up; the sweep finds the job", slog.String("job_id", jobID), slog.String("error", err.Error()))
 	}
 }
 
