@@ -220,6 +220,7 @@ func (w *World) checkStart(t *task) {
 			w.fail("an attempt has at most one task", t.jobID, "attempt %d had %s", t.attempt, other.ARN)
 		case other.attempt == t.attempt:
 			w.sometimes("ECS had forgotten an attempt's first task")
+			other.lost = true
 		}
 	}
 	w.checkOnDemand(j, t)

@@ -51,11 +51,11 @@ func (s store) write(what string, write func() error, met error) (err error) {
 }
 
 func (s store) Create(ctx context.Context, j *jobs.Job) error {
-	return s.write("PutItem", func() error { return s.p.w.table.Create(ctx, j) }, jobs.ErrExists)
+	return s.write("PutItem", func() error { return s.p.intends(j, s.p.w.table.Create(ctx, j)) }, jobs.ErrExists)
 }
 
 func (s store) Save(ctx context.Context, j *jobs.Job) error {
-	return s.write("PutItem", func() error { return s.p.w.table.Save(ctx, j) }, jobs.ErrConflict)
+	return s.write("PutItem", func() error { return s.p.intends(j, s.p.w.table.Save(ctx, j)) }, jobs.ErrConflict)
 }
 
 func (s store) Get(ctx context.Context, jobID string) (j *jobs.Job, err error) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spotbatch/spotbatch/internal/engine"
+	"github.com/spotbatch/spotbatch/pkg/jobs"
 )
 
 // functionTimeout is the functions' time-out in the template, and spot.AWSTimes' FunctionTimeout.
@@ -45,7 +46,16 @@ type process struct {
 	engine   *engine.Engine
 	dice     dice
 	running  string // startedBy of the RunTask that is being called
+	launch   int    // the number of the launch in its attempt, as this process saved it last
 	owes     debts
+}
+
+// intends takes note of the launch that a save of this process holds, if the save took effect.
+func (p *process) intends(j *jobs.Job, err error) error {
+	if a := j.Live(); err == nil && a != nil {
+		p.launch = a.Launches
+	}
+	return err
 }
 
 // killed is what unwinds a process that ends in the middle.
