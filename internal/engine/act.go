@@ -176,13 +176,7 @@ func (e *Engine) resume(ctx context.Context, j *jobs.Job) (*jobs.Job, error) {
 	now := e.Now()
 	step := spot.Next(j, now, e.Times)
 	idle := (step == spot.StepNone || step == spot.StepDescribe) && j.Internal.Unpublished == 0
-	if !e.stale(j, now) {
-		if !idle { // whoever saved the step is at it, or has died in it: look again when that must be over
-			e.wakeAt(ctx, j.JobID, j.Internal.SavedAt.Add(e.Times.FunctionTimeout+time.Second).Time)
-		}
-		return j, nil
-	}
-	if idle && !e.due(j, now) {
+	if !e.stale(j, now) || idle && !e.due(j, now) {
 		return j, nil
 	}
 	if hasTask(j) && e.due(j, now) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 	"github.com/spotbatch/spotbatch/pkg/spot"
@@ -100,6 +101,11 @@ func (e *Engine) create(ctx context.Context, acceptance jobs.Acceptance) (*jobs.
 func (e *Engine) resubmitted(ctx context.Context, j *jobs.Job, fingerprint string) (*jobs.Job, error) {
 	if j.Internal.Fingerprint != fingerprint {
 		return nil, &jobs.InvalidRequest{Problems: []string{"jobId: job " + j.JobID + " exists with another request"}}
+	}
+	if now := e.Now(); !e.stale(j, now) && spot.Next(j, now, e.Times) == spot.StepCallAgain {
+		// Whoever saved the call is making it, or has died in it: look again when that must be over. Only a request asks for
+		// this, for a wake-up that asked for the next one would go on for ever.
+		e.wakeAt(ctx, j.JobID, j.Internal.SavedAt.Add(e.Times.FunctionTimeout+time.Second).Time)
 	}
 	resumed, err := e.resume(ctx, j)
 	if err != nil { // the job is stored all the same, and its due time makes somebody carry on

@@ -43,12 +43,12 @@ func wantReached(t *testing.T, reached map[string]int) {
 	}
 }
 
-// TestWhatEarlierCampaignsFoundStaysMended lives through the seeds in which something had been wrong, in the engine or in the
-// world: an intent saved by who makes no call (686, 737), a task that ECS had forgotten before anybody could ask, which its
-// job cannot know of, and a caller that is slower than the next launch.
+// TestWhatEarlierCampaignsFoundStaysMended lives through the seeds in which something had been wrong, in the engine (an intent
+// saved by who makes no call, 686 and 737; wake-ups that beget wake-ups, 4178) or in the world: a task that ECS had forgotten
+// before anybody could ask, which its job cannot know of, and a caller that is slower than the next launch.
 func TestWhatEarlierCampaignsFoundStaysMended(t *testing.T) {
 	t.Parallel()
-	for _, seed := range []uint64{686, 737, 1_004_357, 1_007_634, 1_049_907, 1_107_345, 1_192_956} {
+	for _, seed := range []uint64{686, 737, 4178, 1_004_357, 1_007_634, 1_049_907, 1_107_345, 1_192_956} {
 		for _, failure := range (sim.Campaign{First: seed, Seeds: 1, Parallel: 1}).Run().Failures {
 			t.Error(sim.Explain(failure))
 		}
