@@ -72,7 +72,8 @@ func (d *deployment) checkInterrupted(t *testing.T, j *jobs.Job) {
 		last := document.Attempts[len(document.Attempts)-1]
 		told[string(document.Status)+" "+string(last.Cause)] = true
 	}
-	if !told["SUCCEEDED SUCCEEDED"] || len(told) != 2 {
+	// The interruption and the end, each at least once: told again after a death, an interruption shows the job as it is then.
+	if !told["SUCCEEDED SUCCEEDED"] || len(told) < 2 {
 		t.Errorf("job %s was published as %v", j.JobID, slices.Sorted(maps.Keys(told)))
 	}
 }
