@@ -17,11 +17,15 @@ func (e *Engine) Observe(ctx context.Context, t spot.Task) (spot.Seen, error) {
 	}
 	jobID, attempt, ours := spot.Owner(e.Runner, t.StartedBy)
 	if !ours {
-		return e.ignore(ctx, t, "", "not started by this runner"), nil
+		return e.ignore(ctx, slog.LevelDebug, t, "", "not started by this runner"), nil
 	}
 	j, err := e.Store.Get(ctx, jobID)
 	if errors.Is(err, jobs.ErrNotFound) {
-		return e.unknown(ctx, t, jobID), nil
+		if e.Meter != nil {
+			e.Meter.Unknown()
+		}
+		// Nobody will end the task, and somebody may want to know.
+		return e.ignore(ctx, slog.LevelWarn, t, jobID, "the job is not in the store"), nil
 	}
 	if err != nil {
 		return spot.Seen{}, fmt.Errorf("observe task of job %s: %w", jobID, err)
@@ -31,23 +35,14 @@ func (e *Engine) Observe(ctx context.Context, t spot.Task) (spot.Seen, error) {
 		return r.seen, err
 	}
 	if !r.seen.Changed {
-		e.ignore(ctx, t, jobID, r.seen.Ignored)
+		e.ignore(ctx, slog.LevelDebug, t, jobID, r.seen.Ignored)
 		_, err = e.resume(ctx, r.job)
 	}
 	return r.seen, err
 }
 
-// unknown tells of a task whose job is not in the store: nobody will end it, and somebody may want to know.
-func (e *Engine) unknown(ctx context.Context, t spot.Task, jobID string) spot.Seen {
-	const why = "the job is not in the store"
-	if e.Meter != nil {
-		e.Meter.Unknown()
-	}
-	e.Log.WarnContext(ctx, "task event ignored", slog.String("job_id", jobID), slog.String("task_arn", t.ARN), slog.String("reason", why))
-	return spot.Seen{Ignored: why}
-}
-
-func (e *Engine) ignore(ctx context.Context, t spot.Task, jobID, why string) spot.Seen {
-	e.Log.DebugContext(ctx, "task event ignored", slog.String("job_id", jobID), slog.String("task_arn", t.ARN), slog.String("reason", why))
+func (e *Engine) ignore(ctx context.Context, level slog.Level, t spot.Task, jobID, why string) spot.Seen {
+	e.Log.Log(ctx, level, "task event ignored",
+		slog.String("job_id", jobID), slog.String("task_arn", t.ARN), slog.String("reason", why))
 	return spot.Seen{Ignored: why}
 }
