@@ -32,7 +32,7 @@ import (
 const (
 	pollers = 2 // of each queue
 	// visibility is that of the queues in elasticmq.conf: what failed comes back only after it.
-	visibility = 65 * time.Second
+	visibility = 90 * time.Second
 )
 
 // deployment is what template.yaml deploys, on one machine.
@@ -80,7 +80,7 @@ func deploy(t *testing.T, host, waits string, flags ...string) *deployment {
 		"SPOTBATCH_SUBNETS": "subnet-1", "SPOTBATCH_SECURITY_GROUPS": "sg-1", "SPOTBATCH_ASSIGN_PUBLIC_IP": "true",
 		"SPOTBATCH_PLATFORM_VERSION": "LATEST", "SPOTBATCH_EXECUTE_COMMAND": "false", "SPOTBATCH_ALLOWED_FAMILIES": "spotbatch-example",
 		"SPOTBATCH_REJECTED_QUEUE_URL": d.queues["rejected"], "SPOTBATCH_EVENTS_QUEUE_URL": d.queues["events"],
-		"SPOTBATCH_EVENT_BUS": "default", "SPOTBATCH_LAUNCHES_PER_SECOND": "1000", "SPOTBATCH_RETENTION_DAYS": "30",
+		"SPOTBATCH_EVENT_BUS": "default", "SPOTBATCH_LAUNCHES_PER_SECOND": paced, "SPOTBATCH_RETENTION_DAYS": "30",
 		// The command line's, beside what it shares with the functions.
 		"SPOTBATCH_SUBMIT_FUNCTION": "submit", "SPOTBATCH_WATCH_FUNCTION": "watch", "SPOTBATCH_JOBS_QUEUE_URL": d.queues["jobs"],
 		"AWS_ENDPOINT_URL_CLOUDWATCH_LOGS": "http://127.0.0.1:1", // there is none

@@ -5,6 +5,7 @@ package integration_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/spotbatch/spotbatch/pkg/jobs"
+	"github.com/spotbatch/spotbatch/pkg/spot"
 )
 
 // tenth matches the jobs that work on Spot until they are interrupted: those whose ids end in 0.
@@ -25,10 +27,11 @@ const tenth = `*"0 FARGATE_SPOT"`
 
 func TestAJobThatSpotTakesAwayEndsOnDemand(t *testing.T) {
 	t.Parallel()
-	d := deploy(t, "127.0.0.1", tenth, "--inject", "interrupt@300ms:1")
+	d := deploy(t, "127.0.0.1", tenth)
 	d.serve(t)
 	began := time.Now()
 	d.send(t, request(`"jobName": "one", "jobId": "one-0"`))
+	d.reclaim(t)
 	eventually(t, time.Minute, "the job has ended", func() bool { j := d.job(t, "one-0"); return j != nil && j.Ended() })
 	t.Logf("from the queue to its end, with an interruption: %v", time.Since(began))
 	d.quiet(t)
@@ -80,17 +83,19 @@ func (d *deployment) checkInterrupted(t *testing.T, j *jobs.Job) {
 
 func TestNothingIsLostOrDoubledWhenDynamoDBIsKilled(t *testing.T) {
 	t.Parallel()
-	storm(t, func(d *deployment) { d.dynamo.outage() })
+	storm(t, paced, func(d *deployment) { d.dynamo.outage() })
 }
 
 func TestNothingIsLostOrDoubledWhenECSIsKilled(t *testing.T) {
 	t.Parallel()
-	storm(t, func(d *deployment) { d.ecs.outage() }, "--inject", "lost-answer:20,duplicate-event,throttle:20")
+	storm(t, paced, func(d *deployment) { d.ecs.outage() }, "--inject", "lost-answer:20,duplicate-event,throttle:20")
 }
 
+// No job waits for its turn here, so the sweep launches none: what dies with a message is done anew when the message comes back,
+// but what dies with a sweep is nobody's until its job is due, in ten to fifteen minutes. The simulation has the time for that.
 func TestNothingIsLostOrDoubledWhenTheFunctionsAreKilled(t *testing.T) {
 	t.Parallel()
-	storm(t, func(d *deployment) {
+	storm(t, unpaced, func(d *deployment) {
 		for range 5 {
 			d.killFunctions(t)
 			time.Sleep(500 * time.Millisecond) // new ones are at work by then
@@ -101,10 +106,17 @@ func TestNothingIsLostOrDoubledWhenTheFunctionsAreKilled(t *testing.T) {
 // many is how many jobs a storm has; every tenth is interrupted.
 const many = 500
 
+// Launches a second of one instance of a function.
+const (
+	paced   = "5" // most jobs of a storm wait for their turn
+	unpaced = "1000"
+)
+
 // storm sends many jobs, has a disaster happen in the middle, and checks each job once all have ended.
-func storm(t *testing.T, disaster func(*deployment), flags ...string) {
+func storm(t *testing.T, launches string, disaster func(*deployment), flags ...string) {
 	t.Helper()
 	d := deploy(t, "127.0.0.1", tenth, flags...)
+	d.env["SPOTBATCH_LAUNCHES_PER_SECOND"] = launches
 	d.serve(t)
 	var requests, ids []string
 	for i := range many {
@@ -121,6 +133,7 @@ func storm(t *testing.T, disaster func(*deployment), flags ...string) {
 	disaster(d)
 
 	live := ids
+	defer func() { d.explain(t, live) }()
 	eventually(t, 4*time.Minute, "all jobs have ended", func() bool {
 		live = slices.DeleteFunc(live, func(id string) bool { j := d.job(t, id); return j != nil && j.Ended() })
 		return len(live) == 0
@@ -132,7 +145,21 @@ func storm(t *testing.T, disaster func(*deployment), flags ...string) {
 	d.checkTasks(t)
 }
 
-// reclaim has Spot take away the tasks of every tenth job once they run, until the test ends.
+// explain tells of the first jobs that have not ended: how they are stored, what their tasks and the functions wrote of them.
+func (d *deployment) explain(t *testing.T, live []string) {
+	t.Helper()
+	for _, id := range live[:min(3, len(live))] {
+		stored, err := json.Marshal(d.job(t, id))
+		if err != nil {
+			t.Error(err)
+		}
+		told := strings.Split(d.lambda.Log("submit")+d.lambda.Log("watch")+strings.Join(d.runs(t), "\n"), "\n")
+		told = slices.DeleteFunc(told, func(line string) bool { return !strings.Contains(line, id) })
+		t.Logf("%d jobs have not ended, job %s among them:\n%s\n%s", len(live), id, stored, strings.Join(told, "\n"))
+	}
+}
+
+// reclaim has Spot take away the tasks of every tenth job once they have told that they began, until the test ends.
 func (d *deployment) reclaim(t *testing.T) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -148,8 +175,10 @@ func (d *deployment) reclaim(t *testing.T) {
 			if err != nil && ctx.Err() == nil {
 				t.Errorf("list tasks: %v", err)
 			}
+			runs := d.runs(t)
 			for _, task := range tasks {
-				if strings.HasSuffix(aws.ToString(task.StartedBy), "0/1") && aws.ToString(task.LastStatus) == "RUNNING" {
+				jobID, attempt, _ := spot.Owner("integration", aws.ToString(task.StartedBy))
+				if strings.HasSuffix(jobID, "0") && slices.Contains(runs, fmt.Sprintf("start %s %d FARGATE_SPOT", jobID, attempt)) {
 					_ = d.cluster.Interrupt(ctx, *task.TaskArn) // it may be about to stop: the next look tells
 				}
 			}
