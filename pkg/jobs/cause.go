@@ -44,6 +44,9 @@ func Causes() []Cause {
 	}
 }
 
+// Is reports whether it is this cause; as cause.Is it is what Count counts.
+func (c Cause) Is(cause Cause) bool { return c == cause }
+
 // OwnFailure reports whether the cause is the job's own failure: it uses up retryStrategy.attempts.
 func (c Cause) OwnFailure() bool {
 	return c == CauseExitNonzero || c == CauseOutOfMemory || c == CauseTimedOut

@@ -7,5 +7,5 @@
 // It imports the standard library alone and is called by every other package.
 //
 // The invariant it keeps: a job moves only through the transitions in state.go, an end is final, and a job that has not
-// ended, or whose end is not yet published, has a due time (see Job.DueAt).
+// ended, or whose end is not yet published, has a due time (see Internal.DueAt).
 package jobs

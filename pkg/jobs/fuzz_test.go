@@ -9,6 +9,9 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 )
@@ -131,5 +134,38 @@ func FuzzFingerprint(f *testing.F) {
 		}
 		jobs.ResolveID(raw, "message")
 		jobs.UsableName(raw)
+	})
+}
+
+// FuzzMembers holds what Members finds against what encoding/json's decoder does.
+func FuzzMembers(f *testing.F) {
+	addRequests(f)
+	for _, seed := range []string{` { "a" : 1 , "a":[{"b":"}\""}], "c\u0022,":"\\" } `, `{"":{}}`, `{"a":-1e9,"b":null}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		members, problem := jobs.Members(raw)
+		if problem != "" {
+			if utf8.Valid(raw) && json.Valid(raw) && jobs.TypeOf(raw) == jobs.TypeOf([]byte("{}")) {
+				t.Errorf("a JSON object is refused: %s", problem)
+			}
+			return
+		}
+		var want []jobs.Member
+		dec := json.NewDecoder(bytes.NewReader(raw))
+		if _, err := dec.Token(); err != nil {
+			t.Fatal(err)
+		}
+		for dec.More() {
+			name, err := dec.Token()
+			var value json.RawMessage
+			if err := errors.Join(err, dec.Decode(&value)); err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, jobs.Member{Name: name.(string), Value: value})
+		}
+		if diff := cmp.Diff(want, members); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
 	})
 }

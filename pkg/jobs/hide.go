@@ -43,7 +43,8 @@ func environmentValues(r *Request) []string {
 	return values
 }
 
-// hide replaces every value in a text, as it is and as JSON has it; the longest first, for one may be part of another.
+// hide replaces every value in a text, as it is and as JSON has it; the longest first, for one may be part of another. The text
+// may have been cut, and end within a value.
 func hide(text string, values []string) string {
 	var forms []string
 	for _, value := range values {
@@ -52,10 +53,32 @@ func hide(text string, values []string) string {
 		}
 	}
 	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) })
+	text, cut := strings.CutSuffix(text, ellipsis)
 	for _, form := range forms {
+		if at := beginning(text, form); at >= 0 {
+			text = text[:at] + hidden
+		}
 		text = strings.ReplaceAll(text, form, hidden)
 	}
+	if cut {
+		text += ellipsis
+	}
 	return text
+}
+
+// beginning is where the beginning of a value stands at a text's end, long enough to tell; -1 = nowhere.
+func beginning(text, value string) int {
+	head := string([]rune(value)[:hiddenMin])
+	for from := 0; ; {
+		at := strings.Index(text[from:], head)
+		if at < 0 {
+			return -1
+		}
+		if from += at; strings.HasPrefix(value, text[from:]) {
+			return from
+		}
+		from += len(head)
+	}
 }
 
 // escaped is a value as it stands between the quotes of a JSON string.

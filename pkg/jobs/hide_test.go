@@ -40,6 +40,11 @@ func TestValuesAreHiddenInWhatOthersWrote(t *testing.T) {
 		"a tag":                                   {"tag payments", "tag ***"},
 		"what is too short to be a secret stays":  {"1 short run", "1 short run"},
 		"nothing":                                 {"", ""},
+		"a value that was cut":                    {"C is secret, B is secret-and-m…", "C is ***, B is ***…"},
+		"a value that was cut before its middle":  {"exec: --passw…", "exec: ***…"},
+		"a value that others cut":                 {"exec: --passw", "exec: ***"},
+		"a value cut to what tells nothing stays": {"exec: --pas…", "exec: --pas…"},
+		"what only begins like one stays":         {"--passwd: --passage", "--passwd: --passage"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -30,14 +30,13 @@ func NormalizeID(identity string) string {
 // Empty means that nothing identifies the request, and the caller rolls an id; or that its jobId or schedule is not valid,
 // and ParseRequest will say so.
 func ResolveID(raw []byte, envelopes ...string) string {
-	p := &problems{}
-	doc := p.readObject("", raw, "jobId", "schedule")
-	if doc.has("jobId") {
-		id, _ := UsableID(raw)
+	members, _ := Members(raw)
+	if _, times := find(members, "jobId"); times > 0 {
+		id, _ := usable(members, "jobId", ValidID)
 		return id
 	}
-	if doc.has("schedule") {
-		return ScheduleID(scheduleOf(doc))
+	if schedule, times := find(members, "schedule"); times > 0 {
+		return ScheduleID(scheduleOf(schedule))
 	}
 	for _, identity := range envelopes {
 		if identity != "" {
@@ -48,11 +47,10 @@ func ResolveID(raw []byte, envelopes ...string) string {
 }
 
 // scheduleOf reads the schedule alone: what is wrong elsewhere does not matter here.
-func scheduleOf(doc object) (arn, scheduledTime string) {
-	p := &problems{}
-	alone := object{problems: p, values: map[string]json.RawMessage{"schedule": doc.values["schedule"]}}
+func scheduleOf(value json.RawMessage) (arn, scheduledTime string) {
+	alone := only("schedule", value)
 	schedule := parseSchedule(alone)
-	if p.err() != nil {
+	if alone.err() != nil {
 		return "", ""
 	}
 	return schedule.ARN, schedule.ScheduledTime
@@ -99,7 +97,7 @@ func appendValue(out []byte, raw json.RawMessage, depth int) ([]byte, error) {
 	}
 	switch TypeOf(raw) {
 	case typeObject:
-		members, _ := Members(raw) // valid: the whole document is
+		members, _ := split(raw) // valid: the whole document is
 		return appendObject(out, members, depth)
 	case typeArray:
 		return appendArray(out, raw, depth)
@@ -119,12 +117,11 @@ func appendObject(out []byte, members []Member, depth int) ([]byte, error) {
 			}
 			out = append(out, ',')
 		}
-		name, err := json.Marshal(m.Name)
-		if err != nil {
+		var err error
+		if out, err = appendText(out, m.Name); err != nil {
 			return nil, err
 		}
-		out = append(append(out, name...), ':')
-		if out, err = appendValue(out, m.Value, depth+1); err != nil {
+		if out, err = appendValue(append(out, ':'), m.Value, depth+1); err != nil {
 			return nil, err
 		}
 	}
@@ -151,10 +148,20 @@ func appendArray(out []byte, raw json.RawMessage, depth int) ([]byte, error) {
 
 // appendString writes a string in one way, however it was escaped.
 func appendString(out []byte, raw json.RawMessage) ([]byte, error) {
-	var text string
-	if err := json.Unmarshal(raw, &text); err != nil {
+	text, err := unquote(bytes.TrimSpace(raw))
+	if err != nil {
 		return nil, err
 	}
-	canonical, err := json.Marshal(text)
-	return append(out, canonical...), err
+	return appendText(out, text)
+}
+
+// appendText writes a string as encoding/json does, which leaves most as they are.
+func appendText(out []byte, text string) ([]byte, error) {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || strings.IndexByte(`"\<>&`, c) >= 0 {
+			canonical, err := json.Marshal(text)
+			return append(out, canonical...), err
+		}
+	}
+	return append(append(append(out, '"'), text...), '"'), nil
 }

@@ -105,6 +105,10 @@ type Internal struct {
 	// Unpublished is the Version of the save that recorded something to publish; 0 = nothing. It is a version and not a
 	// flag so that marking one publication done cannot swallow a later one.
 	Unpublished int64 `json:"unpublished,omitempty"`
+	// CallsFailed is how many calls about the launch, or about the task once there is one, have failed in a row: StopTask, ListTasks,
+	// DescribeTasks where a clock waits for it. NewsFailed counts those of PutEvents.
+	CallsFailed int `json:"callsFailed,omitempty"`
+	NewsFailed  int `json:"newsFailed,omitempty"`
 	// ReadyAt is when the current wait for a start began: acceptance, or the end of the backoff after an attempt that ran.
 	ReadyAt Time `json:"readyAt,omitzero"`
 	// RefusedCause and RefusedReason are the last refusal of the current wait: what the job fails with if nobody lets it start.
@@ -150,6 +154,9 @@ type AttemptInternal struct {
 	// CalledAt is the save before the latest RunTask of the current launch, Calls how many there were.
 	CalledAt Time `json:"calledAt,omitzero"`
 	Calls    int  `json:"calls,omitempty"`
+	// NoTaskAt is when ECS first showed no task of the launch: ListTasks, by which it is to be settled, or DescribeTasks, which
+	// does not know the task any more.
+	NoTaskAt Time `json:"noTaskAt,omitzero"`
 	// Unanswered: a call of this launch had no answer, so that an error answer to a repeat proves nothing.
 	Unanswered bool `json:"unanswered,omitempty"`
 	// TaskVersion is the highest detail.version applied.
@@ -203,6 +210,9 @@ func (j *Job) Live() *Attempt {
 
 // Ran reports whether the attempt's task ever ran: ECS said when it started, or its container exited.
 func (a *Attempt) Ran() bool { return !a.StartedAt.IsZero() || a.ExitCode != nil }
+
+// Unseen reports whether the attempt has a task that ECS does not know any more. How it ended may still be told.
+func (a *Attempt) Unseen() bool { return a.TaskARN != "" && !a.Internal.NoTaskAt.IsZero() }
 
 // Count returns how many attempts ended with a cause that is counted, folded ones included.
 func (j *Job) Count(counted func(Cause) bool) int {

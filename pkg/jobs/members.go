@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"strings"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -26,22 +27,71 @@ func Members(data []byte) (members []Member, problem string) {
 	case TypeOf(data) != typeObject:
 		return nil, "must be " + typeObject + ", not " + TypeOf(data)
 	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	_, err := dec.Token() // the opening brace
-	for err == nil && dec.More() {
-		var name json.Token
-		var member Member
-		if name, err = dec.Token(); err != nil {
-			break
+	return split(data)
+}
+
+// split is Members for what is known to be one valid JSON object. A json.Decoder would look at each value three times; most of
+// what reading a request costs is this.
+func split(data []byte) (members []Member, problem string) {
+	for rest := after(data, '{'); rest[0] != '}'; {
+		quoted := rest[:valueEnd(rest)]
+		name, err := unquote(quoted)
+		if err != nil {
+			return nil, "is not valid JSON"
 		}
-		member.Name, _ = name.(string)
-		err = dec.Decode(&member.Value)
-		members = append(members, member)
-	}
-	if err != nil {
-		return nil, "is not valid JSON"
+		rest = after(rest[len(quoted):], ':')
+		end := valueEnd(rest)
+		members = append(members, Member{name, rest[:end:end]})
+		if rest = bytes.TrimLeft(rest[end:], jsonSpace); rest[0] == ',' {
+			rest = after(rest, ',')
+		}
 	}
 	return members, ""
+}
+
+// unquote reads a string of valid JSON.
+func unquote(quoted []byte) (text string, err error) {
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return string(quoted[1 : len(quoted)-1]), nil
+	}
+	err = json.Unmarshal(quoted, &text)
+	return text, err
+}
+
+// jsonSpace is what may stand between tokens: https://datatracker.ietf.org/doc/html/rfc8259#section-2
+const jsonSpace = " \t\n\r"
+
+// after is what follows a token that valid JSON has here.
+func after(data []byte, token byte) []byte {
+	return bytes.TrimLeft(data[bytes.IndexByte(data, token)+1:], jsonSpace)
+}
+
+// valueEnd is how many bytes the value at the beginning of valid JSON takes.
+func valueEnd(data []byte) int {
+	depth, quoted := 0, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case quoted && c == '\\':
+			i++
+			continue
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+			continue
+		case c == '{', c == '[':
+			depth++
+		case (c == '}' || c == ']') && depth > 0:
+			depth--
+		case depth == 0 && strings.IndexByte(",:}]"+jsonSpace, c) >= 0:
+			return i
+		default:
+			continue
+		}
+		if depth == 0 && !quoted {
+			return i + 1
+		}
+	}
+	return len(data)
 }
 
 // wellFormed says in what way data is not one complete JSON value in UTF-8. encoding/json would quote the offending
@@ -53,15 +103,15 @@ func wellFormed(data []byte) string {
 	if !utf8.Valid(data) {
 		return "is not valid UTF-8"
 	}
-	var value json.RawMessage
+	if json.Valid(data) {
+		return ""
+	}
+	var value json.RawMessage // tells where
 	err := json.Unmarshal(data, &value)
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return "is not valid JSON, at byte " + strconv.FormatInt(syntax.Offset, 10)
 	}
-	if err != nil {
-		return "is not valid JSON"
-	}
-	return ""
+	return "is not valid JSON"
 }
 
 // loneSurrogate finds an escaped half of a UTF-16 pair that stands alone in a JSON document. encoding/json would make U+FFFD
@@ -107,7 +157,7 @@ const (
 
 // TypeOf names the type of one valid JSON value.
 func TypeOf(value json.RawMessage) string {
-	value = bytes.TrimLeft(value, " \t\r\n")
+	value = bytes.TrimLeft(value, jsonSpace)
 	if len(value) == 0 {
 		return "nothing"
 	}

@@ -11,6 +11,9 @@ import (
 // run is far below it, white space and tags included.
 const RequestBytesMax = 256 << 10
 
+// BudgetMax is the most that retryStrategy.attempts and capacity.spotAttempts may be.
+const BudgetMax = 10
+
 // The defaults and limits of the request contract.
 const (
 	defaultSpotAttempts     = 1
@@ -19,7 +22,6 @@ const (
 	defaultDaySeconds       = 24 * 60 * 60 // attemptDurationSeconds and startWithinSeconds
 	defaultTotalSeconds     = 14 * defaultDaySeconds
 
-	attemptsMax       = 10
 	exitRulesMax      = 5
 	attemptSecondsMin = 60
 	totalSecondsMax   = 30 * defaultDaySeconds
@@ -168,7 +170,7 @@ func parseCapacity(doc object) Capacity {
 	if c.Strategy == SpotOnly {
 		fallback = defaultSpotOnlyAttempts
 	}
-	c.SpotAttempts = o.integer("spotAttempts", 1, attemptsMax, fallback)
+	c.SpotAttempts = o.integer("spotAttempts", 1, BudgetMax, fallback)
 	if c.Strategy == OnDemand {
 		c.SpotAttempts = 0 // checked above, and then dropped: there is nothing to interrupt
 	}
@@ -179,7 +181,7 @@ func parseCapacity(doc object) Capacity {
 func parseRetryStrategy(doc object) RetryStrategy {
 	o := doc.child("retryStrategy", "attempts", "evaluateOnExit", "backoffSeconds")
 	return RetryStrategy{
-		Attempts:       o.integer("attempts", 1, attemptsMax, 1),
+		Attempts:       o.integer("attempts", 1, BudgetMax, 1),
 		EvaluateOnExit: parseExitRules(o),
 		BackoffSeconds: o.integer("backoffSeconds", 0, int(BackoffMax.Seconds()), defaultBackoffSeconds),
 	}
@@ -263,24 +265,42 @@ func parseTag(doc object, path string, m Member) string {
 func element(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
 
 // UsableID returns the jobId of a request that may be bad in any other way, if the jobId itself is valid.
-func UsableID(raw []byte) (string, bool) { return usable(raw, "jobId", ValidID) }
+func UsableID(raw []byte) (string, bool) {
+	members, _ := Members(raw)
+	return usable(members, "jobId", ValidID)
+}
 
 // UsableName returns the jobName of a request that may be bad in any other way, if the jobName itself is valid.
-func UsableName(raw []byte) (string, bool) { return usable(raw, "jobName", validJobName) }
+func UsableName(raw []byte) (string, bool) {
+	members, _ := Members(raw)
+	return usable(members, "jobName", validJobName)
+}
 
 // usable reads one string of a document without judging the rest. A member that is given twice is not usable.
-func usable(raw []byte, field string, valid func(string) bool) (string, bool) {
-	values := map[string]json.RawMessage{}
-	members, _ := Members(raw)
-	for _, m := range members {
-		if _, repeated := values[m.Name]; repeated && m.Name == field {
-			return "", false
-		}
-		values[m.Name] = m.Value
+func usable(members []Member, field string, valid func(string) bool) (string, bool) {
+	value, times := find(members, field)
+	if times != 1 {
+		return "", false
 	}
-	o := object{problems: &problems{}, values: values}
-	if text, ok := o.text(field); ok && valid(text) {
+	if text, ok := only(field, value).text(field); ok && valid(text) {
 		return text, true
 	}
 	return "", false
+}
+
+// find returns the first member of a name, and how often the name is there.
+func find(members []Member, name string) (value json.RawMessage, times int) {
+	for _, m := range members {
+		if m.Name == name {
+			if times++; times == 1 {
+				value = m.Value
+			}
+		}
+	}
+	return value, times
+}
+
+// only is an object of which one member alone is read.
+func only(field string, value json.RawMessage) object {
+	return object{problems: &problems{}, values: map[string]json.RawMessage{field: value}}
 }

@@ -80,7 +80,7 @@ func (p *problems) readObject(path string, raw json.RawMessage, fields ...string
 
 // didYouMean names the field that differs from an unknown one in nothing but case, dashes and underscores.
 func didYouMean(name string, fields []string) string {
-	plain := strings.NewReplacer("-", "", "_", "").Replace(name)
+	plain := strings.ReplaceAll(strings.ReplaceAll(name, "-", ""), "_", "")
 	for _, field := range fields {
 		if strings.EqualFold(plain, field) {
 			return ", did you mean " + field + "?"

@@ -3,6 +3,7 @@ package jobs
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -80,7 +81,7 @@ func (j *Job) Relaunch(now time.Time) {
 	a := j.Live()
 	a.Launches++
 	a.Internal = AttemptInternal{LaunchedAt: At(now), CalledAt: At(now), Calls: 1}
-	j.NextAttemptAt = Time{}
+	j.NextAttemptAt, j.Internal.CallsFailed = Time{}, 0
 	j.StatusReason = fmt.Sprintf("Launching attempt %d on %s.", a.Number, a.CapacityProvider)
 	if n := len(j.Attempts); n > 1 && a.Launches == 1 {
 		before := &j.Attempts[n-2]
@@ -95,7 +96,7 @@ func (j *Job) CallAgain(now time.Time) {
 	if j.NextAttemptAt.IsZero() {
 		a.Internal.Unanswered = true
 	}
-	a.Internal.CalledAt = At(now)
+	a.Internal.CalledAt, a.Internal.NoTaskAt = At(now), Time{}
 	a.Internal.Calls++
 	j.NextAttemptAt = Time{}
 }
@@ -125,12 +126,36 @@ func (j *Job) LaunchRefused(cause Cause, reason string, next time.Time) {
 	a := j.Live()
 	a.Cause, a.Reason = cause, j.told(reason)
 	j.refused(cause, reason)
-	a.Internal.LaunchedAt, a.Internal.CalledAt, a.Internal.Unanswered = Time{}, Time{}, false
+	a.Internal.LaunchedAt, a.Internal.CalledAt, a.Internal.NoTaskAt, a.Internal.Unanswered = Time{}, Time{}, Time{}, false
 	j.NextAttemptAt = At(next)
 	if cause != "" {
 		reason = string(cause) + ": " + reason
 	}
 	j.StatusReason = j.sentence("Attempt %d waits to be launched: %s", a.Number, reason)
+}
+
+// LaunchUnseen records that ListTasks showed no task of a launch that is to be settled. One look alone proves nothing.
+func (j *Job) LaunchUnseen(now time.Time) { j.Live().Internal.NoTaskAt = At(now) }
+
+// TaskUnseen records that ECS does not know the live attempt's task any more.
+func (j *Job) TaskUnseen(now time.Time) {
+	a := j.Live()
+	a.Internal.NoTaskAt = At(now)
+	j.StatusReason = a.unseenSentence()
+}
+
+// TaskShown records that ECS does know the live attempt's task, after all if it was unseen.
+func (j *Job) TaskShown() {
+	a := j.Live()
+	a.Internal.NoTaskAt = Time{}
+	if j.StatusReason == a.unseenSentence() {
+		j.StatusReason = fmt.Sprintf("ECS shows the task of attempt %d again.", a.Number)
+	}
+}
+
+// unseenSentence is what a job says whose task ECS does not know any more.
+func (a *Attempt) unseenSentence() string {
+	return fmt.Sprintf("ECS does not know the task of attempt %d any more; waiting for the event that tells how it ended.", a.Number)
 }
 
 // refused remembers a refusal for as long as the job waits for a start.
@@ -143,10 +168,10 @@ func (j *Job) refused(cause Cause, reason string) {
 // TaskCreated records the attempt's task. The first ARN stored is the attempt's task.
 func (j *Job) TaskCreated(arn string) {
 	a := j.Live()
-	a.TaskARN = arn
+	a.TaskARN, a.Internal.NoTaskAt = arn, Time{}
 	a.LogStream = j.logStream(arn)
 	a.Cause, a.Reason = "", "" // a refusal of an earlier launch
-	j.NextAttemptAt = Time{}
+	j.NextAttemptAt, j.Internal.CallsFailed = Time{}, 0
 	if a.Status == AttemptLaunching {
 		a.Status = AttemptStarting
 		j.Status = StatusStarting
@@ -295,14 +320,7 @@ func (j *Job) logStream(arn string) string {
 }
 
 // TaskID is the last part of a task's ARN, in the long and in the old short form.
-func TaskID(arn string) string {
-	for i := len(arn) - 1; i >= 0; i-- {
-		if arn[i] == '/' {
-			return arn[i+1:]
-		}
-	}
-	return arn
-}
+func TaskID(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
 
 // sentence formats a status reason that holds somebody else's words, hides the environment's values in it and cuts it.
 func (j *Job) sentence(format string, args ...any) string {
@@ -317,5 +335,8 @@ func cut(text string) string {
 	if utf8.RuneCountInString(text) <= ReasonMax {
 		return text
 	}
-	return string([]rune(text)[:ReasonMax-1]) + "…"
+	return string([]rune(text)[:ReasonMax-1]) + ellipsis
 }
+
+// ellipsis is what a text ends in that was cut.
+const ellipsis = "…"

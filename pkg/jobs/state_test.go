@@ -164,6 +164,58 @@ func TestCheckRefusesWhatMustNotBeSaved(t *testing.T) {
 	}
 }
 
+// TestANewCallAndATaskAreNotLookedForInVain: a list without a task, from before, says nothing of them.
+func TestANewCallAndATaskAreNotLookedForInVain(t *testing.T) {
+	t.Parallel()
+	for name, move := range map[string]func(*Job){
+		"the launch is called for again": func(j *Job) { j.CallAgain(now) },
+		"a task is there after all":      func(j *Job) { j.TaskCreated("arn/1") },
+		"the launch is refused":          func(j *Job) { j.LaunchRefused(CauseQuota, "full", now) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			j := accepted()
+			j.BeginAttempt(FargateSpot, now)
+			j.LaunchUnseen(now)
+			move(j)
+			if at := j.Live().Internal.NoTaskAt; !at.IsZero() {
+				t.Errorf("no task was found at %v", at)
+			}
+		})
+	}
+}
+
+// TestANewLaunchAndATaskBeginWithoutFailures: calls that failed were about what was there before.
+func TestANewLaunchAndATaskBeginWithoutFailures(t *testing.T) {
+	t.Parallel()
+	j := accepted()
+	j.Internal.CallsFailed = 3
+	j.BeginAttempt(FargateSpot, now)
+	launched := j.Internal.CallsFailed
+	j.Internal.CallsFailed = 3
+	j.TaskCreated("arn/1")
+	if launched != 0 || j.Internal.CallsFailed != 0 {
+		t.Errorf("%d failures of the launch, %d of the task", launched, j.Internal.CallsFailed)
+	}
+}
+
+// TestATaskThatRunsEndsTheWaitAndWhatItWasRefusedFor: what an item holds is paid for with each save.
+func TestATaskThatRunsEndsTheWaitAndWhatItWasRefusedFor(t *testing.T) {
+	t.Parallel()
+	j := accepted()
+	j.BeginAttempt(FargateSpot, now)
+	j.LaunchRefused(CauseQuota, "full", now)
+	j.Relaunch(now)
+	j.TaskCreated("arn/1")
+	if j.Internal.RefusedCause != CauseQuota {
+		t.Error("a task that does not run yet has not ended the wait")
+	}
+	j.TaskRunning(now)
+	if j.Internal.RefusedCause != "" || j.Internal.RefusedReason != "" {
+		t.Errorf("the job keeps %s: %s", j.Internal.RefusedCause, j.Internal.RefusedReason)
+	}
+}
+
 func TestReasonsAreCutToWholeCharacters(t *testing.T) {
 	t.Parallel()
 	j := accepted()

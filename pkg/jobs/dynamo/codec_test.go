@@ -47,7 +47,9 @@ func TestFormat1NeverChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := dynamo.Decode(document)
-	if diff := cmp.Diff(jobstest.Full("job-1"), got); err != nil || diff != "" {
+	first := jobstest.Full("job-1")
+	first.Internal.CallsFailed, first.Internal.NewsFailed, first.Attempts[0].Internal.NoTaskAt = 0, 0, jobs.Time{} // came later
+	if diff := cmp.Diff(first, got); err != nil || diff != "" {
 		t.Errorf("the document of an earlier version: %v (-want +got):\n%s", err, diff)
 	}
 }

@@ -16,7 +16,8 @@ func Full(jobID string) *jobs.Job {
 		NextAttemptAt: epoch.Add(3 * time.Minute), CancelRequestedAt: epoch.Add(4*time.Minute + time.Millisecond), Version: 1,
 		Internal: jobs.Internal{
 			Fingerprint: "6f1ed002ab5595859014ebf0951522d9", WriteID: "w-1", SavedAt: epoch.Add(5 * time.Minute),
-			DueAt: epoch.Add(6 * time.Minute), Unpublished: 3, ReadyAt: epoch.Add(7 * time.Minute), CancelReason: "not needed", RefusedCause: jobs.CauseQuota, RefusedReason: "full",
+			DueAt: epoch.Add(6 * time.Minute), Unpublished: 3, CallsFailed: 4, NewsFailed: 5, ReadyAt: epoch.Add(7 * time.Minute),
+			CancelReason: "not needed", RefusedCause: jobs.CauseQuota, RefusedReason: "full",
 			Container: "main", LogGroup: "/jobs", LogStreamPrefix: "main", ExpiresAt: epoch.Add(30 * 24 * time.Hour),
 		},
 	}
@@ -53,8 +54,8 @@ func fullAttempts() []jobs.Attempt {
 			Launches: 2, Repeats: 4, LogGroup: "/jobs", LogStream: "main/1", CreatedAt: epoch.Add(time.Second),
 			StartedAt: epoch.Add(2 * time.Second), InterruptedAt: epoch.Add(3 * time.Second), StoppedAt: epoch.Add(4 * time.Second),
 			Internal: jobs.AttemptInternal{
-				LaunchedAt: epoch.Add(time.Second), CalledAt: epoch.Add(1500 * time.Millisecond), Calls: 2, Unanswered: true,
-				TaskVersion: 6, StopCause: jobs.StopAttemptClock,
+				LaunchedAt: epoch.Add(time.Second), CalledAt: epoch.Add(1500 * time.Millisecond), Calls: 2,
+				NoTaskAt: epoch.Add(1600 * time.Millisecond), Unanswered: true, TaskVersion: 6, StopCause: jobs.StopAttemptClock,
 			},
 		},
 		{

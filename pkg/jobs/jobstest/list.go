@@ -128,16 +128,21 @@ func checkFilters(t *testing.T, store jobs.Store) {
 	for _, since := range sinces {
 		for _, name := range append(names, "", "unknown") {
 			for _, status := range append(statuses, "") {
-				var want []string
-				for _, job := range created {
-					if (status == "" || job.Status == status) && (name == "" || job.JobName == name) && !job.CreatedAt.Before(since) {
-						want = append(want, job.JobID)
-					}
-				}
-				wantListed(t, store, jobs.Query{Status: status, Name: name, Since: since, Limit: 7}, want)
+				query := jobs.Query{Status: status, Name: name, Since: since, Limit: 7}
+				wantListed(t, store, query, selected(created, query))
 			}
 		}
 	}
+}
+
+// selected are the ids of the jobs that a query is for, in their order.
+func selected(all []*jobs.Job, q jobs.Query) (ids []string) {
+	for _, job := range all {
+		if (q.Status == "" || job.Status == q.Status) && (q.Name == "" || job.JobName == q.Name) && !job.CreatedAt.Before(q.Since) {
+			ids = append(ids, job.JobID)
+		}
+	}
+	return ids
 }
 
 func checkStatusMoves(t *testing.T, store jobs.Store) {
