@@ -34,34 +34,45 @@ type Answer struct {
 	Described []Task
 }
 
-// Call names one launch of one attempt, so that a late answer cannot move a later launch.
-type Call struct{ Attempt, Launch int }
+// ConflictAnswer is what a ConflictException tells, which names the tasks that the client token has made: that one is adopted.
+// Where it names none the token made no task, and never will.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html
+func ConflictAnswer(arns []string) Answer {
+	if len(arns) > 0 {
+		return Answer{Kind: AnswerTask, TaskARN: arns[0], Firm: true}
+	}
+	return Answer{Kind: AnswerRefused, Reason: "The client token was used by another request and made no task.", Firm: true}
+}
+
+// Call names one RunTask of one launch of one attempt, so that a late answer moves no later launch, and does not stand for a call
+// that has not been answered.
+type Call struct{ Attempt, Launch, Number int }
 
 // CurrentCall is the call that the job's live attempt is waiting for.
 func CurrentCall(j *jobs.Job) Call {
 	a := j.Live()
-	return Call{Attempt: a.Number, Launch: a.Launches}
+	return Call{Attempt: a.Number, Launch: a.Launches, Number: a.Internal.Calls}
 }
 
 // Answered applies RunTask's answer.
 func Answered(j *jobs.Job, call Call, answer Answer, times Times, at Moment) Seen {
-	a := j.Live()
-	current := a != nil && call == CurrentCall(j)
 	if answer.Kind == AnswerTask {
 		return taskAnswered(j, call.Attempt, answer).and(TasksSeen(j, call.Attempt, answer.Described, at))
 	}
-	if !current || a.TaskARN != "" || a.Internal.LaunchedAt.IsZero() {
+	a := j.Live()
+	firm := answer.Kind == AnswerRefused && answer.Firm
+	switch {
+	case a == nil || call.Attempt != a.Number || call.Launch != a.Launches || a.TaskARN != "" || a.Internal.LaunchedAt.IsZero():
 		return ignored("an answer to an older launch")
-	}
-	if answer.Kind == AnswerRefused && a.Internal.Unanswered && !answer.Firm {
-		answer.Kind = AnswerNone
-	}
-	switch answer.Kind {
-	case AnswerRefused:
+	case firm: // of any call: ECS gives the same answer to each repeat
+		refused(j, answer, at)
+	case call != CurrentCall(j):
+		return ignored("an answer to an older call")
+	case answer.Kind == AnswerRefused && !a.Internal.Unanswered:
 		refused(j, answer, at)
 	default:
 		next := at.Now.Add(jobs.Backoff(times.CallRetry, a.Internal.Calls-1, at.Roll))
-		j.LaunchPutOff(answer.Reason, answer.Kind == AnswerNone, next)
+		j.LaunchPutOff(answer.Reason, answer.Kind != AnswerThrottled, next)
 	}
 	return Seen{Changed: true}
 }
@@ -100,12 +111,19 @@ func refused(j *jobs.Job, answer Answer, at Moment) {
 // mayRelaunch: the token was used and made no task. Nothing is wrong with the request; a new token may do.
 func (a Answer) mayRelaunch() bool { return a.Cause == "" }
 
-// NoTaskFound applies ListTasks' answer that the launch made no task. The attempt ends if it must; otherwise it is launched
-// anew.
+// NoTaskFound applies ListTasks' answer that the launch made no task. At the first time it is only noted; at the second the
+// attempt ends if it must, and otherwise is launched anew.
 func NoTaskFound(j *jobs.Job, call Call, times Times, at Moment) Seen {
 	a := j.Live()
 	if a == nil || call != CurrentCall(j) || a.TaskARN != "" {
 		return ignored("the launch is settled")
+	}
+	switch {
+	case a.Internal.NoTaskAt.IsZero():
+		j.LaunchUnseen(at.Now)
+		return Seen{Changed: true}
+	case at.Now.Before(settleAt(a, times)):
+		return ignored("too early to believe that the launch made no task")
 	}
 	if !j.CancelRequestedAt.IsZero() || ClockOver(j, at.Now, times) != "" {
 		EndUnstarted(j, times, at)

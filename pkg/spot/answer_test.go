@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 )
 
@@ -78,6 +80,88 @@ func TestAThrottledCallStaysAnsweredUntilACallDies(t *testing.T) {
 	}
 }
 
+func TestNoOnDemandCapacityAfterNoneOnSpotKeepsTheAttempt(t *testing.T) {
+	t.Parallel()
+	j := launchingJob()
+	for range 3 {
+		Answered(j, CurrentCall(j), refusal(jobs.CauseNoCapacity, true), AWSTimes(), Moment{Now: noon})
+		if Next(j, noon.Add(time.Hour), AWSTimes()) == StepBegin {
+			j.BeginAttempt(Provider(j), noon)
+		} else {
+			j.Relaunch(noon)
+		}
+	}
+	if len(j.Attempts) != 2 || j.Last().CapacityProvider != jobs.FargateOnDemand || j.Last().Launches != 3 {
+		t.Errorf("attempts %+v; want one on each provider, the second with three launches", j.Attempts)
+	}
+}
+
+// TestALaunchThatIsRefusedForGoodDoesNotFailACancelledJob: the cancel came while ECS was asked.
+func TestALaunchThatIsRefusedForGoodDoesNotFailACancelledJob(t *testing.T) {
+	t.Parallel()
+	j := launchingJob()
+	j.RequestCancel("not needed", noon)
+	Answered(j, CurrentCall(j), refusal(jobs.CauseLaunchRejected, true), AWSTimes(), Moment{Now: noon})
+	if got := Next(j, noon, AWSTimes()); j.Ended() || got != StepEnd {
+		t.Fatalf("job %s, next step %d", j.Status, got)
+	}
+	EndUnstarted(j, AWSTimes(), Moment{Now: noon})
+	if j.Status != jobs.StatusCancelled || j.Last().Cause != jobs.CauseCancelled {
+		t.Errorf("job %s, attempt %s; want both CANCELLED", j.Status, j.Last().Cause)
+	}
+}
+
+func TestWhatComesTooLateForItsLaunchMovesNothing(t *testing.T) {
+	t.Parallel()
+	refused := func() *jobs.Job {
+		j := launchingJob()
+		j.LaunchRefused(jobs.CauseQuota, "full", noon.Add(time.Minute))
+		return j
+	}
+	relaunched := func() *jobs.Job {
+		j := refused()
+		j.Relaunch(noon)
+		return j
+	}
+	first := Call{Attempt: 1, Launch: 1, Number: 1}
+	late := Moment{Now: noon.Add(time.Hour)}
+	for name, c := range map[string]struct {
+		job     *jobs.Job
+		observe func(*jobs.Job) Seen
+	}{
+		"an answer after the refusal that ended the launch": {refused(), func(j *jobs.Job) Seen {
+			return Answered(j, first, Answer{Kind: AnswerNone, Reason: "time-out"}, AWSTimes(), late)
+		}},
+		"a list without a task of an older launch": {relaunched(), func(j *jobs.Job) Seen { return NoTaskFound(j, first, AWSTimes(), late) }},
+		"MISSING of another attempt's task":        {runningJob(), func(j *jobs.Job) Seen { return TaskMissing(j, "arn:task/batch/0", AWSTimes(), late) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			before := c.job.Clone()
+			if seen := c.observe(c.job); seen.Changed || seen.Ignored == "" {
+				t.Errorf("seen %+v", seen)
+			}
+			if diff := cmp.Diff(before, c.job); diff != "" {
+				t.Errorf("the job was changed (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestALateTaskOfAnOlderAttemptIsNotTheNewOnes: RunTask's answer is that slow that the next attempt waits for its own.
+func TestALateTaskOfAnOlderAttemptIsNotTheNewOnes(t *testing.T) {
+	t.Parallel()
+	j := launchingJob()
+	call := CurrentCall(j)
+	j.StopAttempt(jobs.AttemptEnd{Cause: jobs.CausePlatformFailure, StoppedAt: noon})
+	j.WaitUntil(noon, "again")
+	j.BeginAttempt(jobs.FargateSpot, noon)
+	seen := Answered(j, call, Answer{Kind: AnswerTask, TaskARN: "arn:late"}, AWSTimes(), Moment{Now: noon})
+	if seen.Changed || len(seen.Strays) != 1 || j.Live().TaskARN != "" {
+		t.Errorf("seen %+v, the attempt's task is %q; want the late one stopped", seen, j.Live().TaskARN)
+	}
+}
+
 func TestTheFirstTaskThatIsStoredIsTheAttempts(t *testing.T) {
 	t.Parallel()
 	j := launchingJob()
@@ -99,17 +183,42 @@ func TestTheFirstTaskThatIsStoredIsTheAttempts(t *testing.T) {
 func TestSettlingALaunchThatMadeNoTask(t *testing.T) {
 	t.Parallel()
 	times := AWSTimes()
-	old := Moment{Now: noon.Add(times.TokenLife)}
+	first := Moment{Now: noon.Add(times.TokenLife)}
+	second := Moment{Now: first.Now.Add(times.Settling)}
 	j := launchingJob()
-	NoTaskFound(j, CurrentCall(j), times, old)
-	if got := Next(j, old.Now, times); got != StepRelaunch {
+	NoTaskFound(j, CurrentCall(j), times, first)
+	if got := Next(j, second.Now.Add(-time.Second), times); got != StepNone {
+		t.Errorf("step %d after one look, want another one later", got)
+	}
+	if seen := NoTaskFound(j, CurrentCall(j), times, first); seen.Changed {
+		t.Error("a second look at once is believed")
+	}
+	if got := Next(j, second.Now, times); got != StepSettle || !Due(j, times, first).Equal(second.Now) {
+		t.Errorf("step %d, due at %v; want the second look at %v", got, Due(j, times, first), second.Now)
+	}
+	NoTaskFound(j, CurrentCall(j), times, second)
+	if got := Next(j, second.Now, times); got != StepRelaunch {
 		t.Errorf("step %d, want the next launch", got)
 	}
 	j = launchingJob()
 	j.RequestCancel("", noon)
-	NoTaskFound(j, CurrentCall(j), times, old)
+	NoTaskFound(j, CurrentCall(j), times, first)
+	NoTaskFound(j, CurrentCall(j), times, second)
 	if j.Status != jobs.StatusCancelled || j.Last().Cause != jobs.CauseCancelled {
 		t.Errorf("job %s, attempt %s; want both CANCELLED", j.Status, j.Last().Cause)
+	}
+}
+
+func TestAJobThatWaitedInVainTellsForWhat(t *testing.T) {
+	t.Parallel()
+	times := AWSTimes()
+	j := launchingJob()
+	throttled := Answer{Kind: AnswerThrottled, Reason: "ThrottlingException: Rate exceeded"}
+	Answered(j, CurrentCall(j), throttled, times, Moment{Now: noon})
+	EndUnstarted(j, times, Moment{Now: noon.Add(25 * time.Hour)})
+	want := "The job did not start within timeout.startWithinSeconds. Until then: Attempt 1 waits to be launched: ThrottlingException: Rate exceeded"
+	if j.Cause != jobs.CauseTimedOut || j.StatusReason != want {
+		t.Errorf("job %s: %s", j.Cause, j.StatusReason)
 	}
 }
 

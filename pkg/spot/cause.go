@@ -17,9 +17,9 @@ func causeOf(j *jobs.Job, a *jobs.Attempt, t Task) (cause jobs.Cause, reason str
 		return jobs.CauseSucceeded, reason
 	case !j.CancelRequestedAt.IsZero(): // 2
 		return jobs.CauseCancelled, reason
-	case a.Internal.StopCause == jobs.StopNotRunning: // 3
+	case a.Internal.StopCause == jobs.StopNotRunning && stoppedByCall(t): // 3
 		return jobs.CausePlatformFailure, a.Internal.StopCause.Reason()
-	case a.Internal.StopCause != "":
+	case a.Internal.StopCause != "" && stoppedByCall(t):
 		return jobs.CauseTimedOut, a.Internal.StopCause.Reason()
 	case noticed: // 4
 		if exitedZero && j.Request.Capacity.ExitZeroOnInterruption == jobs.ExitZeroSucceed {
@@ -42,6 +42,12 @@ func causeOf(j *jobs.Job, a *jobs.Attempt, t Task) (cause jobs.Cause, reason str
 		return jobs.CauseSucceeded, reason
 	}
 	return jobs.CauseExitNonzero, reason
+}
+
+// stoppedByCall reports whether our StopTask may have ended the task. One that exited, failed to start or was ended by ECS itself
+// had ended before our call came.
+func stoppedByCall(t Task) bool {
+	return t.StopCode == "" || t.StopCode == stopUserInitiated || t.interrupted()
 }
 
 // exitedByItself reports whether the container ended before anybody wanted it stopped. executionStoppedAt has whole

@@ -69,6 +69,8 @@ func Next(j *jobs.Job, now time.Time, times Times) Step {
 
 func nextOfTask(j *jobs.Job, a *jobs.Attempt, over jobs.StopCause) Step {
 	switch {
+	case a.Status == jobs.AttemptStopping: // ECS has told that it is on its way down
+		return StepDescribe
 	case !j.CancelRequestedAt.IsZero() || a.Internal.StopCause != "":
 		return StepStop
 	case over != "":
@@ -78,9 +80,20 @@ func nextOfTask(j *jobs.Job, a *jobs.Attempt, over jobs.StopCause) Step {
 }
 
 // settleAt is from when on ListTasks must show the task of the current launch if there is one: the last call was made at
-// most FunctionTimeout after it was stored, and ECS shows its tasks Settling later.
+// most FunctionTimeout after it was stored, and ECS shows its tasks Settling later. Two lists are read, of tasks that are to run
+// and of those that are to stop, and each may be behind: a task that has just been stopped may be in neither. Where none was
+// shown it is looked for again after Settling more, when the second list must show what had left the first; or after Lost, where
+// the call is that long ago: what it made may have ended and been forgotten, and the event that tells of it may wait in a queue.
 func settleAt(a *jobs.Attempt, times Times) time.Time {
-	return a.Internal.CalledAt.Time.Add(times.FunctionTimeout + times.Settling)
+	called, none := a.Internal.CalledAt.Time, a.Internal.NoTaskAt.Time
+	shown := called.Add(times.FunctionTimeout + times.Settling)
+	switch {
+	case none.IsZero():
+		return shown
+	case none.Sub(called) >= times.Lost:
+		return later(shown, none.Add(times.Lost))
+	}
+	return later(shown, none.Add(times.Settling))
 }
 
 // ClockOver tells which of the job's clocks has run out, of several the one that did first; "" = none. A task that is being stopped
@@ -101,11 +114,12 @@ type clock struct {
 	stop jobs.StopCause
 }
 
-// clocks lists the deadlines that apply to the job as it stands.
+// clocks lists the deadlines that apply to the job as it stands. A task that is on its way down, or that ECS does not know any
+// more, has none.
 func clocks(j *jobs.Job, times Times) []clock {
 	timeout := j.Request.Timeout
 	a := j.Live()
-	if a != nil && a.Status == jobs.AttemptStopping {
+	if a != nil && (a.Status == jobs.AttemptStopping || a.Unseen()) {
 		return nil
 	}
 	all := []clock{{j.CreatedAt.Time.Add(timeout.Total()), jobs.StopTotalClock}}
@@ -122,6 +136,7 @@ func clocks(j *jobs.Job, times Times) []clock {
 // EndUnstarted carries out StepEnd: it ends the attempt that has no task, if there is one, and the job.
 func EndUnstarted(j *jobs.Job, times Times, at Moment) {
 	over := ClockOver(j, at.Now, times)
+	waited := j.StatusReason
 	cancelled := !j.CancelRequestedAt.IsZero()
 	if a := j.Live(); a != nil {
 		cause, reason := a.Cause, a.Reason // the last refusal's
@@ -137,7 +152,7 @@ func EndUnstarted(j *jobs.Job, times Times, at Moment) {
 		j.End(jobs.StatusCancelled, jobs.CauseCancelled, cancelSentence(j), at.Now)
 		return
 	}
-	endOverdue(j, over, at)
+	endOverdue(j, over, waited, at)
 }
 
 // Due tells when the job must be looked at next; the zero Time only when it has ended and is published. What stands is kept
@@ -167,17 +182,20 @@ func nextDeadline(j *jobs.Job, times Times, now time.Time) time.Time {
 	stopping := !j.CancelRequestedAt.IsZero() || a != nil && a.Internal.StopCause != ""
 	launched := a != nil && a.TaskARN == "" && !a.Internal.LaunchedAt.IsZero()
 	switch {
+	case a != nil && a.Unseen(): // the horizon is near enough, and spreads what an outage has left
+		return time.Time{}
 	case launched && (stopping || ClockOver(j, now, times) != ""):
 		return settleAt(a, times)
 	case stopping:
 		return time.Time{}
 	}
-	earliest := j.NextAttemptAt.Time
-	sooner := func(t time.Time) {
-		if earliest.IsZero() || t.Before(earliest) {
+	earliest := time.Time{}
+	sooner := func(t time.Time) { // one that has passed hides none that is to come
+		if t.After(now) && (earliest.IsZero() || t.Before(earliest)) {
 			earliest = t
 		}
 	}
+	sooner(j.NextAttemptAt.Time)
 	for _, c := range clocks(j, times) {
 		sooner(c.at)
 	}

@@ -37,6 +37,7 @@ func TestNext(t *testing.T) {
 		j.Request.Timeout = jobs.Timeout{AttemptDurationSeconds: 600, StartWithinSeconds: 300, TotalSeconds: 3600}
 		return j
 	}
+	stopping := func(j *jobs.Job) *jobs.Job { j.TaskStopping("by hand"); return j }
 	decided := func(j *jobs.Job) *jobs.Job { j.DecideStop(jobs.StopAttemptClock); return j }
 	ended := runningJob()
 	TaskSeen(ended, 1, stoppedTask(stopEssentialExited, exitedReason, exit(0), ""), at)
@@ -66,6 +67,8 @@ func TestNext(t *testing.T) {
 		"the start clock ends a job that waits":                    {short(refusedJob()), minutes(5), StepEnd},
 		"the start clock settles a launch without an answer":       {short(launchingJob()), minutes(6), StepSettle},
 		"a running task is described when it is due":               {runningJob(), minutes(60), StepDescribe},
+		"a cancelled task is stopped":                              {cancelled(runningJob()), minutes(1), StepStop},
+		"a cancelled task that is on its way down is looked at":    {cancelled(stopping(runningJob())), minutes(1), StepDescribe},
 		"the attempt's clock stops a running task":                 {short(runningJob()), minutes(10), StepDecideStop},
 		"the start clock is not for a running task":                {short(runningJob()), minutes(9), StepDescribe},
 		"a decided stop is carried out":                            {decided(runningJob()), minutes(10), StepStop},
@@ -113,5 +116,37 @@ func TestDue(t *testing.T) {
 	j.Published(4)
 	if got := Due(j, times, at); !got.IsZero() {
 		t.Errorf("an ended and published job is due at %v", got)
+	}
+}
+
+// TestAWaitThatIsOverHidesNoLaterDeadline: a launch that was put off is too old to be called again and is settled; what it
+// waited for has passed. (Seed 3016758 of the simulation.)
+func TestAWaitThatIsOverHidesNoLaterDeadline(t *testing.T) {
+	t.Parallel()
+	times := AWSTimes()
+	j := launchingJob()
+	j.LaunchPutOff("Rate exceeded", true, noon.Add(time.Minute))
+	looked := noon.Add(times.TokenLife)
+	j.LaunchUnseen(looked)
+	if due, want := Due(j, times, Moment{Now: looked.Add(time.Second)}), looked.Add(times.Settling); !due.Equal(want) {
+		t.Errorf("due at %v, want the second look at %v", due, want)
+	}
+}
+
+// TestALaunchIsSettledByItsLatestCall: it was called for at noon and again ten minutes later, and then cancelled.
+func TestALaunchIsSettledByItsLatestCall(t *testing.T) {
+	t.Parallel()
+	times := AWSTimes()
+	j := newJob()
+	j.BeginAttempt(Provider(j), noon)
+	again := noon.Add(10 * time.Minute)
+	j.CallAgain(again)
+	j.RequestCancel("", again)
+	settled := again.Add(times.FunctionTimeout + times.Settling)
+	if got := Next(j, settled.Add(-time.Second), times); got != StepNone {
+		t.Errorf("step %v while the latest call may still make a task", got)
+	}
+	if got := Next(j, settled, times); got != StepSettle {
+		t.Errorf("step %v, want StepSettle", got)
 	}
 }

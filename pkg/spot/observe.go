@@ -1,6 +1,8 @@
 package spot
 
 import (
+	"time"
+
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 )
 
@@ -10,6 +12,8 @@ type Seen struct {
 	Changed bool
 	// Ignored says why the job was not moved; for the log.
 	Ignored string
+	// LookedAt is when ECS was asked how the live attempt's task is, and told no less than was known; zero: nobody has looked.
+	LookedAt time.Time
 	// Strays are tasks that must not run: of an ended job, of an older attempt, or a second one of an attempt.
 	Strays []string
 }
@@ -34,7 +38,9 @@ func TasksSeen(j *jobs.Job, attempt int, tasks []Task, at Moment) Seen {
 }
 
 func (s Seen) and(more Seen) Seen {
-	return Seen{Changed: s.Changed || more.Changed, Ignored: more.Ignored, Strays: append(s.Strays, more.Strays...)}
+	return Seen{
+		Changed: s.Changed || more.Changed, Ignored: more.Ignored, Strays: append(s.Strays, more.Strays...),
+	}
 }
 
 // TaskSeen applies a task's state to its job. attempt is the one that the task's startedBy names.
@@ -48,6 +54,8 @@ func TaskSeen(j *jobs.Job, attempt int, t Task, at Moment) Seen {
 		return oldTaskSeen(j, t)
 	}
 	switch {
+	case a.TaskARN == "" && !t.StoppedAt.IsZero() && t.StoppedAt.Before(j.CreatedAt.Time.Add(-clocksApart)):
+		return ignored("a task of an earlier job of this id")
 	case a.TaskARN != "" && a.TaskARN != t.ARN:
 		return strayed(t, "the attempt has another task")
 	case t.Version < a.Internal.TaskVersion:
@@ -56,11 +64,39 @@ func TaskSeen(j *jobs.Job, attempt int, t Task, at Moment) Seen {
 	return liveTaskSeen(j, a, t, at)
 }
 
+// clocksApart is more than our clock and ECS's ever differ by.
+const clocksApart = 10 * time.Minute
+
+// TaskLooked is TaskSeen for what DescribeTasks, asked at a time, told of a job that is due. A task that is on its way down already
+// is not stopped for a clock that is over: its cause is whatever brought it down.
+func TaskLooked(j *jobs.Job, attempt int, t Task, asked time.Time, times Times, at Moment) Seen {
+	shown, lookedAt := false, time.Time{}
+	if a := j.Live(); a != nil && a.TaskARN == t.ARN {
+		shown = a.Unseen()
+		j.TaskShown()
+		if t.Version >= a.Internal.TaskVersion { // else ECS is behind what was heard
+			lookedAt = asked
+		}
+	}
+	seen := TaskSeen(j, attempt, t, at)
+	seen.LookedAt = lookedAt
+	seen.Changed = seen.Changed || shown
+	a := j.Live()
+	live := a != nil && a.TaskARN == t.ARN && a.Status != jobs.AttemptStopping
+	if live && t.DesiredStatus == taskStopped && ClockOver(j, at.Now, times) != "" {
+		runningUnseen(j, a, t)
+		j.TaskStopping(t.reason(j.Internal.Container))
+		a.Internal.TaskVersion = max(a.Internal.TaskVersion, t.Version)
+		seen.Changed = true
+	}
+	return seen
+}
+
 // oldTaskSeen handles a task of an ended job or of an older attempt: it never moves the job, but it must not run on. The
-// exception is a task whose STOPPED is stored: the event is merely late.
+// exception is a state that is older than what is stored of the task: the event is merely late.
 func oldTaskSeen(j *jobs.Job, t Task) Seen {
 	for i := range j.Attempts {
-		if a := &j.Attempts[i]; a.TaskARN == t.ARN && a.Status == jobs.AttemptStopped {
+		if a := &j.Attempts[i]; a.TaskARN == t.ARN && a.Status == jobs.AttemptStopped && t.Version < a.Internal.TaskVersion {
 			return ignored("the task's end is stored")
 		}
 	}
@@ -69,6 +105,10 @@ func oldTaskSeen(j *jobs.Job, t Task) Seen {
 
 func liveTaskSeen(j *jobs.Job, a *jobs.Attempt, t Task, at Moment) Seen {
 	seen, number := Seen{}, a.Number
+	if a.Unseen() && t.Version > a.Internal.TaskVersion {
+		j.TaskShown()
+		seen.Changed = true
+	}
 	if a.TaskARN == "" {
 		// The event came before RunTask's answer was stored; it supplies the ARN.
 		j.TaskCreated(t.ARN)
@@ -96,8 +136,8 @@ func liveTaskSeen(j *jobs.Job, a *jobs.Attempt, t Task, at Moment) Seen {
 	case !seen.Changed:
 		return ignored("nothing new: " + t.LastStatus)
 	}
-	if last := j.Last(); last.Number == number && t.Version > last.Internal.TaskVersion {
-		last.Internal.TaskVersion = t.Version
+	if last := j.Last(); last.Number == number {
+		last.Internal.TaskVersion = max(last.Internal.TaskVersion, t.Version)
 	}
 	return seen
 }
@@ -136,7 +176,8 @@ func stopped(j *jobs.Job, t Task, at Moment) {
 }
 
 // TaskMissing applies DescribeTasks' MISSING. ECS is eventually consistent, so it counts only once ECS must show what the
-// latest call of the launch made.
+// latest call of the launch made. It also forgets a task an hour after it stopped, so the first time is only noted: the end
+// may have been told, and wait for who takes it in.
 func TaskMissing(j *jobs.Job, arn string, times Times, at Moment) Seen {
 	a := j.Live()
 	switch {
@@ -144,7 +185,12 @@ func TaskMissing(j *jobs.Job, arn string, times Times, at Moment) Seen {
 		return ignored("not the live attempt's task")
 	case at.Now.Before(settleAt(a, times)):
 		return ignored("too early to believe that the task is missing")
+	case a.Internal.NoTaskAt.IsZero():
+		j.TaskUnseen(at.Now)
+		return Seen{Changed: true}
+	case at.Now.Before(a.Internal.NoTaskAt.Time.Add(times.Lost)):
+		return ignored("the task's end may still be told")
 	}
 	stopped(j, Task{ARN: arn, LastStatus: taskStopped, StoppedReason: "The task is lost: ECS does not know it."}, at)
-	return Seen{Changed: true}
+	return Seen{Changed: true, Strays: []string{arn}} // if ECS is wrong it must not run beside the next attempt's
 }

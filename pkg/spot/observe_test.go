@@ -1,6 +1,7 @@
 package spot
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -124,16 +125,78 @@ func TestEventsThatNeverMoveAJob(t *testing.T) {
 	}
 }
 
-func TestAMissingTaskIsBelievedOnlyAfterSettling(t *testing.T) {
+func TestAMissingTaskIsBelievedLostOnlyWhenItsEndCannotWaitAnyMore(t *testing.T) {
 	t.Parallel()
 	j := runningJob()
 	times := AWSTimes()
-	if seen := TaskMissing(j, "arn:task/batch/1", times, Moment{Now: noon.Add(times.FunctionTimeout + times.Settling - time.Second)}); seen.Changed {
-		t.Error("MISSING was believed while ECS may still be settling")
+	settled := noon.Add(times.FunctionTimeout + times.Settling)
+	missing := func(now time.Time) Seen { return TaskMissing(j, "arn:task/batch/1", times, Moment{Now: now}) }
+	if missing(settled.Add(-time.Second)).Changed {
+		t.Error("MISSING was noted while ECS may still be settling")
 	}
-	TaskMissing(j, "arn:task/batch/1", times, Moment{Now: noon.Add(times.FunctionTimeout + times.Settling)})
+	if !missing(settled).Changed || j.Ended() || j.Live() == nil || !strings.Contains(j.StatusReason, "does not know") {
+		t.Errorf("the first MISSING: %s, %q; want it noted", j.Status, j.StatusReason)
+	}
+	now := settled.Add(55 * time.Minute)
+	if due := Due(j, times, Moment{Now: now}); due.Sub(now) < times.Horizon { // many are unseen at once after an outage
+		t.Errorf("due at %v: each would be asked for alone, all at once", due)
+	}
+	if missing(settled.Add(times.Lost - time.Second)).Changed {
+		t.Error("MISSING was believed while the task's end may wait in the queue")
+	}
+	missing(settled.Add(times.Lost))
 	if got := j.Last().Cause; got != jobs.CausePlatformFailure || j.Status != jobs.StatusRunnable {
 		t.Errorf("job %s, cause %s; want RUNNABLE after a PLATFORM_FAILURE", j.Status, got)
+	}
+}
+
+// TestATaskThatIsShownAgainIsNotLost: and its clocks, which a task that nobody knows has not, are there again.
+func TestATaskThatIsShownAgainIsNotLost(t *testing.T) {
+	t.Parallel()
+	j := runningJob()
+	times := AWSTimes()
+	overtime := noon.Add(48 * time.Hour)
+	TaskMissing(j, "arn:task/batch/1", times, Moment{Now: overtime})
+	if got := ClockOver(j, overtime, times); got != "" {
+		t.Errorf("%s is over for a task that ECS does not know", got)
+	}
+	task := Task{ARN: "arn:task/batch/1", LastStatus: taskRunning, DesiredStatus: taskRunning, Version: 9}
+	if seen := TaskLooked(j, 1, task, overtime, times, Moment{Now: overtime}); !seen.Changed || !j.Live().Internal.NoTaskAt.IsZero() || !strings.Contains(j.StatusReason, "again") {
+		t.Errorf("seen %+v, unseen since %v: %s", seen, j.Live().Internal.NoTaskAt, j.StatusReason)
+	}
+	if got := ClockOver(j, overtime, times); got == "" {
+		t.Error("no clock is over after two days")
+	}
+}
+
+// TestALookAtATaskOnItsWayDownIsTheNewestThatWasHeard: an event that was told before it, and comes late, is older.
+func TestALookAtATaskOnItsWayDownIsTheNewestThatWasHeard(t *testing.T) {
+	t.Parallel()
+	j := runningJob()
+	overtime := noon.Add(48 * time.Hour)
+	down := Task{ARN: "arn:task/batch/1", LastStatus: "DEPROVISIONING", DesiredStatus: taskStopped, Version: 9}
+	TaskLooked(j, 1, down, overtime, AWSTimes(), Moment{Now: overtime})
+	if a := j.Live(); a.Status != jobs.AttemptStopping || a.Internal.TaskVersion != 9 {
+		t.Errorf("the attempt is %s, version %d", a.Status, a.Internal.TaskVersion)
+	}
+	if seen := TaskSeen(j, 1, noticeTask(4), Moment{Now: overtime}); seen.Changed {
+		t.Errorf("an older event moves the job: %s", j.StatusReason)
+	}
+}
+
+// TestWhatShowsAnUnseenTaskIsWhatTheJobSays: an event that is newer than what was heard shows it too, but not one told before.
+func TestWhatShowsAnUnseenTaskIsWhatTheJobSays(t *testing.T) {
+	t.Parallel()
+	j := runningJob()
+	j.Live().Internal.TaskVersion = 3
+	later := Moment{Now: noon.Add(time.Hour)}
+	TaskMissing(j, "arn:task/batch/1", AWSTimes(), later)
+	if seen := TaskSeen(j, 1, runningTask(3), later); seen.Changed || j.Live().Internal.NoTaskAt.IsZero() {
+		t.Error("a repeated event shows the task")
+	}
+	TaskSeen(j, 1, noticeTask(4), later)
+	if !j.Live().Internal.NoTaskAt.IsZero() || !strings.Contains(j.StatusReason, "Spot takes attempt 1 away") {
+		t.Errorf("unseen since %v: %s", j.Live().Internal.NoTaskAt, j.StatusReason)
 	}
 }
 

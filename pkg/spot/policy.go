@@ -2,6 +2,7 @@ package spot
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spotbatch/spotbatch/pkg/jobs"
@@ -31,7 +32,7 @@ func follow(j *jobs.Job, exit jobs.Exit, at Moment) {
 			followOwnFailure(j, exit, at)
 			return
 		}
-		endOverdue(j, a.Internal.StopCause, at)
+		endOverdue(j, a.Internal.StopCause, "", at)
 	case jobs.CauseSpotInterruption:
 		followInterruption(j, at)
 	case jobs.CauseNoCapacity, jobs.CauseQuota, jobs.CauseSubnetFull, jobs.CauseDeploymentFault:
@@ -57,7 +58,7 @@ func followOwnFailure(j *jobs.Job, exit jobs.Exit, at Moment) {
 	failures := j.Count(jobs.Cause.OwnFailure)
 	switch retry := j.Request.RetryStrategy; {
 	case retry.Evaluate(exit) == jobs.ActionExit:
-		j.End(jobs.StatusFailed, a.Cause, what+"; it is not to be retried.", at.Now)
+		j.End(jobs.StatusFailed, a.Cause, what+"; "+notRetried, at.Now)
 	case retry.Attempts == 1:
 		j.End(jobs.StatusFailed, a.Cause, what+"; retryStrategy allows one attempt.", at.Now)
 	case failures >= retry.Attempts:
@@ -68,16 +69,23 @@ func followOwnFailure(j *jobs.Job, exit jobs.Exit, at Moment) {
 	}
 }
 
+// notRetried ends the reason of a job that retryStrategy's rules ended, and no other's.
+const notRetried = "it is not to be retried."
+
+// RuledOut reports whether the rules of retryStrategy ended the job, however many attempts were left.
+func RuledOut(j *jobs.Job) bool { return j.Ended() && strings.HasSuffix(j.StatusReason, notRetried) }
+
 func followInterruption(j *jobs.Job, at Moment) {
-	capacity := j.Request.Capacity
-	interruptions := j.Count(isInterruption)
-	number := j.Last().Number
-	if capacity.Strategy == jobs.SpotOnly && interruptions >= capacity.SpotAttempts {
+	what := fmt.Sprintf("Spot took attempt %d away", j.Last().Number)
+	switch capacity := j.Request.Capacity; {
+	case capacity.Strategy != jobs.SpotOnly || j.Count(jobs.CauseSpotInterruption.Is) < capacity.SpotAttempts:
+		j.WaitUntil(at.Now, fmt.Sprintf("%s; the next runs on %s.", what, Provider(j)))
+	case capacity.SpotAttempts == 1:
+		j.End(jobs.StatusFailed, jobs.CauseSpotInterruption, what+"; capacity allows one Spot attempt.", at.Now)
+	default:
 		j.End(jobs.StatusFailed, jobs.CauseSpotInterruption,
-			fmt.Sprintf("Spot took attempt %d away; all %d Spot attempts are used up.", number, capacity.SpotAttempts), at.Now)
-		return
+			fmt.Sprintf("%s; all %d Spot attempts are used up.", what, capacity.SpotAttempts), at.Now)
 	}
-	j.WaitUntil(at.Now, fmt.Sprintf("Spot took attempt %d away; the next runs on %s.", number, Provider(j)))
 }
 
 func followRefusal(j *jobs.Job, at Moment) {
@@ -92,7 +100,7 @@ func followRefusal(j *jobs.Job, at Moment) {
 
 func followPlatformFailure(j *jobs.Job, at Moment) {
 	a := j.Last()
-	failures := j.Count(isPlatformFailure)
+	failures := j.Count(jobs.CausePlatformFailure.Is)
 	if failures > jobs.PlatformFailuresMax {
 		j.End(jobs.StatusFailed, a.Cause, fmt.Sprintf("%d platform failures, the last: %s", failures, a.Reason), at.Now)
 		return
@@ -101,13 +109,17 @@ func followPlatformFailure(j *jobs.Job, at Moment) {
 		fmt.Sprintf("Attempt %d was lost to the platform: %s", a.Number, a.Reason))
 }
 
-// endOverdue ends a job whose start or total clock is over. A job that was refused until then has failed for that reason.
-func endOverdue(j *jobs.Job, clock jobs.StopCause, at Moment) {
+// endOverdue ends a job whose start or total clock is over. A job that was refused until then has failed for that reason; what
+// another waited for, if it did, is told beside the clock.
+func endOverdue(j *jobs.Job, clock jobs.StopCause, waited string, at Moment) {
 	cause := jobs.CauseTimedOut
 	why := clock.Reason()
-	if refused := j.Internal.RefusedCause; clock == jobs.StopStartClock && refused != "" {
+	switch refused := j.Internal.RefusedCause; {
+	case clock == jobs.StopStartClock && refused != "":
 		cause = refused
 		why += " " + string(refused) + ": " + j.Internal.RefusedReason
+	case waited != "":
+		why += " Until then: " + waited
 	}
 	j.End(jobs.StatusFailed, cause, why, at.Now)
 }
@@ -121,21 +133,11 @@ func Provider(j *jobs.Job) jobs.CapacityProvider {
 	case jobs.SpotOnly:
 		return jobs.FargateSpot
 	}
-	for i := range j.Attempts {
-		a := &j.Attempts[i]
-		refused := a.Status == jobs.AttemptStopped && a.Cause == jobs.CauseNoCapacity
-		if a.CapacityProvider == jobs.FargateOnDemand || refused {
-			return jobs.FargateOnDemand
-		}
-	}
-	if j.Count(isInterruption) >= capacity.SpotAttempts {
+	if j.Count(jobs.CauseNoCapacity.Is) > 0 || j.Count(jobs.CauseSpotInterruption.Is) >= capacity.SpotAttempts {
 		return jobs.FargateOnDemand
 	}
 	return jobs.FargateSpot
 }
-
-func isInterruption(c jobs.Cause) bool    { return c == jobs.CauseSpotInterruption }
-func isPlatformFailure(c jobs.Cause) bool { return c == jobs.CausePlatformFailure }
 
 // refusals counts the launches since the job's last attempt that ran: what its backoff doubles with.
 func refusals(j *jobs.Job) int {

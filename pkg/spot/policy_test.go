@@ -109,6 +109,61 @@ func TestWhatFollowsAnEnd(t *testing.T) {
 	}
 }
 
+func TestTheEndOfAJobSaysHowManyAttemptsItWasAllowed(t *testing.T) {
+	t.Parallel()
+	allow := func(attempts int) func(*jobs.Job) {
+		return func(j *jobs.Job) {
+			j.Request.RetryStrategy.Attempts = attempts
+			j.Request.Capacity = jobs.Capacity{Strategy: jobs.SpotOnly, SpotAttempts: attempts}
+		}
+	}
+	for want, c := range map[string]struct {
+		allowed int
+		ends    []Task
+	}{
+		"Attempt 1 exited 3 on FARGATE_SPOT; retryStrategy allows one attempt.": {1, []Task{endsWith3}},
+		"Attempt 2 exited 3 on FARGATE_SPOT; all 2 attempts are used up.":       {2, []Task{endsWith3, endsWith3}},
+		"Spot took attempt 1 away; capacity allows one Spot attempt.":           {1, []Task{endsBySpot}},
+		"Spot took attempt 2 away; all 2 Spot attempts are used up.":            {2, []Task{endsBySpot, endsBySpot}},
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			j := newJob(allow(c.allowed))
+			life(t, j, c.ends...)
+			if j.Status != jobs.StatusFailed || j.StatusReason != want {
+				t.Errorf("%s: %q", j.Status, j.StatusReason)
+			}
+		})
+	}
+}
+
+func TestRuledOutTellsWhetherTheRulesEndedAJob(t *testing.T) {
+	t.Parallel()
+	strategy := func(attempts int, rules ...jobs.ExitRule) jobs.RetryStrategy {
+		return jobs.RetryStrategy{Attempts: attempts, EvaluateOnExit: rules}
+	}
+	rule := jobs.ExitRule{OnExitCode: "3", Action: jobs.ActionExit}
+	for name, c := range map[string]struct {
+		strategy jobs.RetryStrategy
+		ends     []Task
+		want     bool
+	}{
+		"a rule, with attempts left":  {strategy(5, rule), []Task{endsWith3}, true},
+		"a rule, at the last attempt": {strategy(2, rule), []Task{endsByMemory, endsWith3}, true},
+		"no rule":                     {strategy(2), []Task{endsWith3, endsWith3}, false},
+		"the job goes on":             {strategy(2), []Task{endsWith3}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			j := newJob(func(j *jobs.Job) { j.Request.RetryStrategy = c.strategy })
+			life(t, j, c.ends...)
+			if got := RuledOut(j); got != c.want {
+				t.Errorf("got %v for %q", got, j.StatusReason)
+			}
+		})
+	}
+}
+
 func TestAttemptsThatNeverStartedAreFolded(t *testing.T) {
 	t.Parallel()
 	j := newJob()
@@ -117,8 +172,18 @@ func TestAttemptsThatNeverStartedAreFolded(t *testing.T) {
 	if len(j.Attempts) != 2 || j.Attempts[0].Repeats != 2 || j.Attempts[0].Number != 3 || j.Attempts[1].Number != 4 {
 		t.Errorf("attempts %+v; want the third with 2 repeats, and the fourth", j.Attempts)
 	}
-	if got := j.Count(isPlatformFailure); got != 3 {
+	if got := j.Count(jobs.CausePlatformFailure.Is); got != 3 {
 		t.Errorf("%d platform failures counted, want 3: folded ones count", got)
+	}
+}
+
+func TestAttemptsOfTwoProvidersAreNotFolded(t *testing.T) {
+	t.Parallel()
+	j := newJob()
+	noCapacity := neverRan("Capacity is unavailable at this time.")
+	life(t, j, noCapacity, noCapacity, noCapacity)
+	if len(j.Attempts) != 2 || j.Attempts[0].CapacityProvider != jobs.FargateSpot || j.Attempts[1].Repeats != 1 {
+		t.Errorf("attempts %+v; want one on Spot, and two on-demand in one entry", j.Attempts)
 	}
 }
 

@@ -1,6 +1,7 @@
 package spot
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -19,6 +20,11 @@ type TaskDefinition struct {
 	Fargate       bool // requiresCompatibilities names FARGATE
 	CPU, Memory   string
 	ContainerDefs []ContainerDef
+}
+
+// SizeWith is the size of a task: the override's where it has one, else the task definition's.
+func (td TaskDefinition) SizeWith(overrides jobs.ContainerOverrides) (Size, error) {
+	return ParseSize(cmp.Or(overrides.CPU, td.CPU), cmp.Or(overrides.Memory, td.Memory))
 }
 
 // ContainerDef is one container of a task definition.
@@ -51,8 +57,12 @@ func Pin(jobID string, r jobs.Request, td TaskDefinition, allowedFamilies []stri
 	}
 	size := r.ContainerOverrides
 	if size.CPU != "" || size.Memory != "" {
-		if _, err := ParseSize(or(size.CPU, td.CPU), or(size.Memory, td.Memory)); err != nil {
-			report("containerOverrides", "%v (together with the task definition's)", err)
+		if _, err := td.SizeWith(size); err != nil {
+			beside := ""
+			if size.CPU == "" || size.Memory == "" {
+				beside = " (together with the task definition's)"
+			}
+			report("containerOverrides", "%v%s", err, beside)
 		}
 	}
 	if n := overridesSize(jobID, container.Name, r); n > overridesMax {
@@ -89,13 +99,6 @@ func jobContainer(name string, td TaskDefinition) (ContainerDef, string) {
 		return ContainerDef{}, fmt.Sprintf("required, because %s:%d has %d essential containers", td.Family, td.Revision, len(essential))
 	}
 	return essential[0], ""
-}
-
-func or(value, fallback string) string {
-	if value != "" {
-		return value
-	}
-	return fallback
 }
 
 // ErrNoTaskDefinition says that ECS knows no task definition of that name.

@@ -72,7 +72,7 @@ var errorRows = []struct {
 // answerOfError classifies RunTask's error. What is no refusal for certain is no answer: 5xx, time-outs, broken connections.
 func answerOfError(err error) spot.Answer {
 	if conflict, ok := errors.AsType[*types.ConflictException](err); ok {
-		return answerOfConflict(conflict)
+		return spot.ConflictAnswer(conflict.ResourceIds)
 	}
 	if unsent, ok := errors.AsType[smithy.InvalidParamsError](err); ok { // it names fields, and no value
 		return spot.Answer{Kind: spot.AnswerRefused, Cause: jobs.CauseDeploymentFault, Reason: "RunTask was not called: " + unsent.Error()}
@@ -94,7 +94,7 @@ func answerOfError(err error) spot.Answer {
 }
 
 // answerOfStatus classifies what no row names: by the SDK's own lists of codes, then by the HTTP status. Only a 4xx that
-// neither blames access nor the moment is a refusal for good.
+// neither blames access nor the moment, and has a code of ECS's, is a refusal for good.
 func answerOfStatus(err error, api smithy.APIError) spot.Answer {
 	_, throttled := retry.DefaultThrottleErrorCodes[api.ErrorCode()]
 	_, passing := retry.DefaultRetryableErrorCodes[api.ErrorCode()]
@@ -106,9 +106,14 @@ func answerOfStatus(err error, api smithy.APIError) spot.Answer {
 		return spot.Answer{Kind: spot.AnswerThrottled}
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return spot.Answer{Kind: spot.AnswerRefused, Cause: jobs.CauseDeploymentFault}
+	case api.ErrorCode() == codeUnknown, status >= 300 && status < 400:
+		return spot.Answer{Kind: spot.AnswerNone} // what gives no code is a proxy and not ECS
 	}
 	return spot.Answer{Kind: spot.AnswerRefused, Cause: jobs.CauseLaunchRejected}
 }
+
+// codeUnknown is the SDK's code of an error in whose response it found none.
+const codeUnknown = "UnknownError"
 
 // statusOf is the HTTP status of an error's response, or 0.
 func statusOf(err error) int {
@@ -117,15 +122,6 @@ func statusOf(err error) int {
 		return 0
 	}
 	return response.HTTPStatusCode()
-}
-
-// answerOfConflict adopts the task that the token has made already; without one the token made no task and never will.
-// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html
-func answerOfConflict(conflict *types.ConflictException) spot.Answer {
-	if len(conflict.ResourceIds) > 0 {
-		return spot.Answer{Kind: spot.AnswerTask, TaskARN: conflict.ResourceIds[0], Firm: true}
-	}
-	return spot.Answer{Kind: spot.AnswerRefused, Reason: "The client token was used by another request and made no task.", Firm: true}
 }
 
 // serverFault reports whether AWS failed, by the error's own word or by its HTTP status.

@@ -2,6 +2,7 @@ package ecs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,23 +18,62 @@ import (
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html
 const describeMax = 100
 
-// Describe asks ECS for tasks by ARN, 100 a call. missing are those that ECS does not know (any more, or yet).
-func (l *Launcher) Describe(ctx context.Context, arns []string) (tasks []spot.Task, missing []string, err error) {
-	for chunk := range slices.Chunk(arns, describeMax) {
-		out, err := l.api.DescribeTasks(ctx, &ecs.DescribeTasksInput{Cluster: aws.String(l.config.Cluster), Tasks: chunk})
-		if err != nil {
-			return nil, nil, fmt.Errorf("describe tasks: %w", err)
-		}
-		for i := range out.Tasks {
-			tasks = append(tasks, l.task(&out.Tasks[i]))
-		}
-		for _, f := range out.Failures {
-			if aws.ToString(f.Reason) == "MISSING" {
-				missing = append(missing, aws.ToString(f.Arn))
-			}
+// Describe asks ECS for tasks by ARN, 100 a call. missing are those that ECS does not know (any more, or yet). What it tells
+// beside an error holds; of the others nothing is known.
+func (l *Launcher) Describe(ctx context.Context, arns []string) (tasks []spot.Task, missing []string, failed error) {
+	for cluster, arns := range l.byCluster(arns) {
+		for chunk := range slices.Chunk(arns, describeMax) {
+			some, unknown, err := l.describe(ctx, cluster, chunk)
+			tasks, missing, failed = append(tasks, some...), append(missing, unknown...), errors.Join(failed, err)
 		}
 	}
-	return tasks, missing, nil
+	return tasks, missing, failed
+}
+
+// byCluster parts tasks by their clusters: a call that names one of another cluster fails as a whole.
+func (l *Launcher) byCluster(arns []string) map[string][]string {
+	clusters := map[string][]string{}
+	for _, arn := range arns {
+		cluster := l.clusterOf(arn)
+		clusters[cluster] = append(clusters[cluster], arn)
+	}
+	return clusters
+}
+
+// clusterOf is the cluster that a task's ARN names, arn:aws:ecs:region:account:task/cluster/id; the launcher's own by the name
+// that it was given. https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-account-settings.html#ecs-resource-ids
+func (l *Launcher) clusterOf(arn string) string {
+	parts := strings.Split(arn, "/")
+	own := l.config.Cluster
+	if len(parts) != 3 || parts[1] == own || strings.HasSuffix(own, "/"+parts[1]) {
+		return own
+	}
+	return parts[1]
+}
+
+// describe is one DescribeTasks, or several where ECS takes offence at one of the tasks: the others must not wait for it.
+func (l *Launcher) describe(ctx context.Context, cluster string, arns []string) (tasks []spot.Task, missing []string, failed error) {
+	out, err := l.api.DescribeTasks(ctx, &ecs.DescribeTasksInput{Cluster: aws.String(cluster), Tasks: arns})
+	if n := len(arns); invalidParameter(err) && n > 1 {
+		tasks, missing, err = l.describe(ctx, cluster, arns[:n/2])
+		some, unknown, failed := l.describe(ctx, cluster, arns[n/2:])
+		return append(tasks, some...), append(missing, unknown...), errors.Join(err, failed)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("describe tasks: %w", err)
+	}
+	for i := range out.Tasks {
+		tasks = append(tasks, l.task(&out.Tasks[i]))
+	}
+	for _, f := range out.Failures {
+		arn, reason := aws.ToString(f.Arn), aws.ToString(f.Reason)
+		if reason == "MISSING" {
+			missing = append(missing, arn)
+		} else {
+			failed = errors.Join(failed, fmt.Errorf("describe task %s: %s %s", arn, reason, aws.ToString(f.Detail)))
+		}
+	}
+	return tasks, missing, failed
 }
 
 // Find lists the tasks that one launch made, running and stopped. Where ECS refuses startedBy together with STOPPED, the
@@ -43,9 +83,11 @@ func (l *Launcher) Find(ctx context.Context, startedBy, taskDefinition string) (
 	if err != nil {
 		return nil, err
 	}
-	stopped, err := l.list(ctx, &ecs.ListTasksInput{StartedBy: aws.String(startedBy), DesiredStatus: types.DesiredStatusStopped})
+	ofStopped := &ecs.ListTasksInput{StartedBy: aws.String(startedBy), DesiredStatus: types.DesiredStatusStopped}
+	stopped, err := l.list(ctx, ofStopped)
 	if invalidParameter(err) {
-		stopped, err = l.list(ctx, &ecs.ListTasksInput{Family: aws.String(family(taskDefinition)), DesiredStatus: types.DesiredStatusStopped})
+		ofStopped = &ecs.ListTasksInput{Family: aws.String(family(taskDefinition)), DesiredStatus: types.DesiredStatusStopped}
+		stopped, err = l.list(ctx, ofStopped)
 	}
 	if err != nil {
 		return nil, err
@@ -57,10 +99,26 @@ func (l *Launcher) Find(ctx context.Context, startedBy, taskDefinition string) (
 	if err != nil {
 		return nil, err
 	}
-	if n := len(listed) - len(tasks); n > 0 { // the one that is looked for may be among them: no answer proves that there is none
+	undescribed := without(listed, tasks)
+	if len(undescribed) > 0 && ofStopped.Family != nil { // of a busy family there is always one that ECS has just forgotten
+		if stopped, err = l.list(ctx, ofStopped); err != nil {
+			return nil, err
+		}
+		undescribed = slices.DeleteFunc(undescribed, func(arn string) bool { return !slices.Contains(running, arn) && !slices.Contains(stopped, arn) })
+	}
+	if n := len(undescribed); n > 0 { // the one that is looked for may be among them: no answer proves that there is none
 		return nil, fmt.Errorf("find tasks of %s: ECS lists %d tasks that it does not describe", startedBy, n)
 	}
 	return slices.DeleteFunc(tasks, func(t spot.Task) bool { return t.StartedBy != startedBy }), nil
+}
+
+// without are the ARNs of which no task is told.
+func without(arns []string, tasks []spot.Task) []string {
+	told := map[string]bool{}
+	for _, t := range tasks {
+		told[t.ARN] = true
+	}
+	return slices.DeleteFunc(slices.Clone(arns), func(arn string) bool { return told[arn] })
 }
 
 // family is the family of a task definition given as family, family:revision or ARN.

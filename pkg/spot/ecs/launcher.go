@@ -155,7 +155,7 @@ func (l *Launcher) Stop(ctx context.Context, arn, reason string) error {
 	if runes := []rune(reason); len(runes) > reasonMax {
 		reason = string(runes[:reasonMax])
 	}
-	_, err := l.api.StopTask(ctx, &ecs.StopTaskInput{Cluster: aws.String(l.config.Cluster), Task: aws.String(arn), Reason: aws.String(reason)})
+	_, err := l.api.StopTask(ctx, &ecs.StopTaskInput{Cluster: aws.String(l.clusterOf(arn)), Task: aws.String(arn), Reason: aws.String(reason)})
 	if err != nil && !taskUnknown(err) {
 		return fmt.Errorf("stop task %s: %w", arn, err)
 	}

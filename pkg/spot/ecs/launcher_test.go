@@ -107,6 +107,9 @@ func TestEveryWayInWhichRunTaskAnswers(t *testing.T) {
 		"a broken connection":          {0, "", result{kind: spot.AnswerNone}},
 		"a server error":               {500, failure("ServerException", "x"), result{kind: spot.AnswerNone}},
 		"a bad gateway without JSON":   {502, "<html>", result{kind: spot.AnswerNone}},
+		"a redirection":                {302, "", result{kind: spot.AnswerNone}},
+		"a 4xx without a code":         {413, "", result{kind: spot.AnswerNone}},
+		"a proxy that lets nobody by":  {403, "", result{kind: spot.AnswerRefused, cause: jobs.CauseDeploymentFault}},
 		"access denied":                {400, failure("AccessDeniedException", "not authorized to perform ecs:RunTask"), result{kind: spot.AnswerRefused, cause: jobs.CauseDeploymentFault}},
 		"the cluster is missing":       {400, failure("ClusterNotFoundException", "Cluster not found."), result{kind: spot.AnswerRefused, cause: jobs.CauseDeploymentFault}},
 		"the provider is missing":      {400, failure("InvalidParameterException", "The specified capacity provider FARGATE_SPOT was not found."), result{kind: spot.AnswerRefused, cause: jobs.CauseDeploymentFault}},
@@ -266,6 +269,42 @@ func TestFindAsksForRunningAndStoppedTasks(t *testing.T) {
 	}
 }
 
+// TestFindSucceedsInABusyFamily: ECS refuses startedBy with STOPPED, and each time forgets the oldest of the family's tasks between
+// the list and DescribeTasks. One that stays listed may be the one that is looked for.
+func TestFindSucceedsInABusyFamily(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		listedAgain string
+		fails       bool
+	}{
+		"a task that is not listed any more is forgotten":  {`["arn/2"]`, false},
+		"a task that is listed still is not described yet": {`["arn/1","arn/2"]`, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			lists := []string{`["arn/1","arn/2"]`, c.listedAgain}
+			l, _ := launcher(func(operation string, body map[string]any) (int, string) {
+				switch {
+				case operation == "DescribeTasks":
+					return 200, `{"tasks":[{"taskArn":"arn/2","startedBy":"spotbatch/job-1/1","lastStatus":"STOPPED"}],
+						"failures":[{"arn":"arn/1","reason":"MISSING"}]}`
+				case body["desiredStatus"] == "RUNNING":
+					return 200, `{"taskArns":[]}`
+				case body["startedBy"] != nil:
+					return 400, `{"__type":"InvalidParameterException","message":"cannot specify startedBy"}`
+				}
+				list := lists[0]
+				lists = lists[1:]
+				return 200, `{"taskArns":` + list + `}`
+			})
+			found, err := l.Find(t.Context(), "spotbatch/job-1/1", "job:7")
+			if (err != nil) != c.fails || err == nil && (len(found) != 1 || found[0].ARN != "arn/2") {
+				t.Errorf("found %v, error %v", found, err)
+			}
+		})
+	}
+}
+
 func TestFindDoesNotTakeAListedTaskForNone(t *testing.T) {
 	t.Parallel()
 	l, _ := launcher(func(operation string, _ map[string]any) (int, string) {
@@ -295,6 +334,83 @@ func TestDescribeAsksForAHundredAtATime(t *testing.T) {
 	}
 	if got := tasks[0]; got.Version != 3 || !got.StartedAt.Equal(time.Unix(1e9, 0)) {
 		t.Errorf("task %+v: version or startedAt is lost", got)
+	}
+}
+
+// TestWhatIsToldBesideAnErrorHolds: of 300 tasks the second hundred is not told of, and one of the third fails for a reason of
+// its own. Neither takes the others with it, or is taken for MISSING.
+func TestWhatIsToldBesideAnErrorHolds(t *testing.T) {
+	t.Parallel()
+	l, _ := launcher(func(_ string, body map[string]any) (int, string) {
+		switch body["tasks"].([]any)[0] {
+		case "arn/100":
+			return 500, `{"__type":"ServerException","message":"internal error"}`
+		case "arn/200":
+			return 200, `{"tasks":[{"taskArn":"arn/200"}],"failures":[{"arn":"arn/201","reason":"ACCESS_DENIED","detail":"not yours"},{"arn":"arn/202","reason":"MISSING"}]}`
+		}
+		return 200, `{"tasks":[{"taskArn":"arn/0"}]}`
+	})
+	arns := make([]string, 300)
+	for i := range arns {
+		arns[i] = fmt.Sprintf("arn/%d", i)
+	}
+	tasks, missing, err := l.Describe(t.Context(), arns)
+	if len(tasks) != 2 || !slices.Equal(missing, []string{"arn/202"}) {
+		t.Errorf("told of %d tasks, missing %v", len(tasks), missing)
+	}
+	for _, want := range []string{"internal error", "arn/201: ACCESS_DENIED not yours"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v does not say %q", err, want)
+		}
+	}
+}
+
+// TestATaskOfAnotherClusterIsAskedForThere: the deployment's cluster was changed while jobs ran. ECS fails a call that names one
+// of another cluster as a whole.
+func TestATaskOfAnotherClusterIsAskedForThere(t *testing.T) {
+	t.Parallel()
+	const old, own = "arn:aws:ecs:us-east-1:1:task/old/a", "arn:aws:ecs:us-east-1:1:task/batch/b"
+	l, w := launcher(func(_ string, body map[string]any) (int, string) {
+		if body["cluster"] == "old" {
+			return 400, `{"__type":"AccessDeniedException","message":"not authorized"}`
+		}
+		return 200, fmt.Sprintf(`{"tasks":[{"taskArn":%q,"lastStatus":"STOPPED","version":9}]}`, own)
+	})
+	tasks, missing, err := l.Describe(t.Context(), []string{old, own})
+	if err == nil || len(missing) > 0 || len(tasks) != 1 || tasks[0].ARN != own {
+		t.Errorf("tasks %v, missing %v, %v; want the own one, and an error for the other", tasks, missing, err)
+	}
+	for _, body := range w.bodies {
+		if tasks := body["tasks"].([]any); len(tasks) != 1 || !strings.Contains(tasks[0].(string), "/"+body["cluster"].(string)+"/") {
+			t.Errorf("cluster %v is asked for %v", body["cluster"], tasks)
+		}
+	}
+	_ = l.Stop(t.Context(), old, "over")
+	if got := w.bodies[len(w.bodies)-1]["cluster"]; got != "old" {
+		t.Errorf("the task is stopped in cluster %v", got)
+	}
+}
+
+// TestATaskAtWhichECSTakesOffenceKeepsNoOtherWaiting: one of a hundred identifiers is none.
+func TestATaskAtWhichECSTakesOffenceKeepsNoOtherWaiting(t *testing.T) {
+	t.Parallel()
+	l, w := launcher(func(_ string, body map[string]any) (int, string) {
+		var told []string
+		for _, arn := range body["tasks"].([]any) {
+			if arn == "arn/66" {
+				return 400, `{"__type":"InvalidParameterException","message":"Invalid identifier"}`
+			}
+			told = append(told, fmt.Sprintf(`{"taskArn":%q}`, arn))
+		}
+		return 200, `{"tasks":[` + strings.Join(told, ",") + `]}`
+	})
+	arns := make([]string, 100)
+	for i := range arns {
+		arns[i] = fmt.Sprintf("arn/%d", i)
+	}
+	tasks, missing, err := l.Describe(t.Context(), arns)
+	if len(tasks) != 99 || len(missing) > 0 || err == nil || len(w.sent) > 16 {
+		t.Errorf("told of %d tasks, missing %v, %v, after %d calls", len(tasks), missing, err, len(w.sent))
 	}
 }
 
