@@ -134,10 +134,8 @@ func refusal(tx *sqlitedb.Tx, faults *faultSet, request *runRequest) (string, er
 	if quota == nil {
 		return "", nil
 	}
-	live := 0
-	err := tx.QueryRow(`SELECT (SELECT count(*) FROM fargate_tasks WHERE phase = 'waiting')
-		+ (SELECT count(*) FROM fargate_tasks WHERE phase = 'handed')`).Scan(&live)
-	if err != nil || live+request.count <= quota.Count {
+	live, err := countLive(tx)
+	if err != nil || live.Waiting+live.Handed+request.count <= quota.Count {
 		return "", err
 	}
 	return failureQuota, nil

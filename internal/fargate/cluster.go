@@ -23,7 +23,7 @@ const (
 	arnBase = "arn:aws:ecs:" + region + ":" + account + ":"
 )
 
-// providerSpot is the capacity provider whose tasks may be interrupted.
+// The capacity providers. Tasks on the first alone may be interrupted.
 const (
 	providerSpot     = "FARGATE_SPOT"
 	providerOnDemand = "FARGATE"
@@ -51,7 +51,7 @@ type Cluster struct {
 	revisions sync.Map // family:revision -> *definition
 
 	work   chan struct{} // holds a token when a call may have left something for Run
-	outbox chan struct{} // holds a token when events may wait
+	outbox chan struct{} // likewise when the outbox may have grown, by other processes too while Run runs; for one consumer
 }
 
 // Open prepares the tables and returns the cluster. It starts nothing.
@@ -76,7 +76,7 @@ func Open(ctx context.Context, db *sqlitedb.DB, opts Options) (*Cluster, error) 
 		return nil, err
 	}
 	opts.LogDirectory = logs
-	if err := db.Migrate(ctx, Schema); err != nil {
+	if err := db.Migrate(ctx, schema); err != nil {
 		return nil, err
 	}
 	c := &Cluster{db: db, opts: opts, work: make(chan struct{}, 1), outbox: make(chan struct{}, 1)}
@@ -92,10 +92,17 @@ type Counts struct {
 
 // Live counts the tasks that have not stopped.
 func (c *Cluster) Live(ctx context.Context) (counts Counts, err error) {
-	err = c.db.View(ctx, func(tx *sqlitedb.Tx) error {
-		return tx.QueryRow(`SELECT (SELECT count(*) FROM fargate_tasks WHERE phase = 'waiting'),
-			(SELECT count(*) FROM fargate_tasks WHERE phase = 'handed')`).Scan(&counts.Waiting, &counts.Handed)
+	err = c.db.View(ctx, func(tx *sqlitedb.Tx) (err error) {
+		counts, err = countLive(tx)
+		return err
 	})
+	return counts, err
+}
+
+// countLive asks for each phase by itself, so that each is counted in its own index.
+func countLive(tx *sqlitedb.Tx) (counts Counts, err error) {
+	err = tx.QueryRow(`SELECT (SELECT count(*) FROM fargate_tasks WHERE phase = 'waiting'),
+		(SELECT count(*) FROM fargate_tasks WHERE phase = 'handed')`).Scan(&counts.Waiting, &counts.Handed)
 	return counts, err
 }
 

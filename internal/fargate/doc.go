@@ -1,6 +1,7 @@
 // Package fargate is a stand-in for the part of ECS on Fargate that a job meets, on one machine: RunTask, StopTask,
-// DescribeTasks, ListTasks, RegisterTaskDefinition and DescribeTaskDefinition with the SDK's own types or over HTTP in ECS's
-// JSON protocol, the task life cycle with its state-change events, Spot reclaims, and faults injected by name.
+// DescribeTasks, ListTasks, DescribeClusters, and RegisterTaskDefinition, DescribeTaskDefinition and DeregisterTaskDefinition
+// with the SDK's own types or over HTTP in ECS's JSON protocol, the task life cycle with its state-change events, Spot
+// reclaims, and faults injected by name.
 //
 // It refuses to know jobs: it imports nothing of pkg/jobs or internal/engine, and of pkg/spot only Fargate's table of
 // sizes, exactly as ECS does not know them. Behind it an Executor runs the containers: Docker containers, operating-system

@@ -59,7 +59,7 @@ func TestAnEventLooksLikeAWSs(t *testing.T) {
 			t.Fatal(err)
 		}
 		settle(5 * time.Second)
-		events, err := w.Events(t.Context(), 1, 10)
+		events, err := w.unacknowledged(t.Context(), 1, 10)
 		if err != nil || len(events) != 2 {
 			t.Fatalf("there are %d events, %v", len(events), err)
 		}

@@ -10,10 +10,10 @@ import (
 // many for different tasks. An implementation keeps what it runs alive when the stand-in dies, and finds it again in Adopt.
 type Executor interface {
 	// Adopt is called once, before anything else, with every task that the state says was handed to Start and has not
-	// stopped. It returns, by task id, what became of each: Running tasks report their exit on Exits as if they had just
-	// been started, NotStarted ones certainly never ran and may be started, Lost ones left no exit code (the executor has
-	// made sure that nothing of them runs any more). What the executor still keeps of other tasks may be dropped: their
-	// ends are stored.
+	// stopped. It returns, by task id, what became of each: those that are AdoptedRunning report their exit on Exits as if
+	// they had just been started, AdoptedNotStarted ones certainly never ran and may be started, AdoptedLost ones left no
+	// exit code (the executor has made sure that nothing of them runs any more). What the executor still keeps of other
+	// tasks may be dropped: their ends are stored.
 	Adopt(ctx context.Context, tasks []TaskSpec) (map[string]Adopted, error)
 	// Start runs the task's containers. It returns when they run. An error of type *StartError is the task's end with that
 	// stoppedReason; any other error is trouble of the executor itself and ends the task as a platform failure. After an

@@ -50,6 +50,22 @@ type Fault struct {
 	Count int           // the first so many times; 0 = always. quota: the limit
 }
 
+// FaultForms lists the faults as ParseFaults takes them, without their counts.
+func FaultForms() []string {
+	forms := make([]string, 0, len(faultForms))
+	for _, form := range faultForms {
+		switch {
+		case form.delay:
+			forms = append(forms, form.name+"@TIME")
+		case form.name == faultQuota:
+			forms = append(forms, form.name+":LIMIT")
+		default:
+			forms = append(forms, form.name)
+		}
+	}
+	return forms
+}
+
 // ParseFaults reads a list as --inject takes it, "no-capacity:2,interrupt@30s:1". The error names every problem.
 func ParseFaults(list string) ([]Fault, error) {
 	var faults []Fault

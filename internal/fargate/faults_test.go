@@ -9,6 +9,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+func TestFaultFormsAreThoseThatParseFaultsTakes(t *testing.T) {
+	t.Parallel()
+	list := strings.NewReplacer("TIME", "30s", "LIMIT", "4").Replace(strings.Join(FaultForms(), ","))
+	if faults, err := ParseFaults(list); err != nil || len(faults) != len(faultForms) {
+		t.Errorf("of %s: %v, %v", list, faults, err)
+	}
+}
+
 func TestParseFaults(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -168,7 +169,7 @@ type seen struct {
 
 func (w *world) events() []seen {
 	w.t.Helper()
-	events, err := w.Events(w.t.Context(), 0, 1000)
+	events, err := w.unacknowledged(w.t.Context(), 0, 1000)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -237,3 +238,40 @@ func (w *world) exec(statement string) {
 		w.t.Fatal(err)
 	}
 }
+
+// exits are the events of a task that ran and ended by itself.
+func exits(code string) []seen {
+	return []seen{
+		{Status: "RUNNING", Desired: "RUNNING", Version: 3, ExitCode: "-"},
+		{Status: "STOPPED", Desired: "STOPPED", StopCode: "EssentialContainerExited", Reason: "Essential container in task exited", Version: 5, ExitCode: code},
+	}
+}
+
+func (w *world) called(call, arn string) bool {
+	for _, c := range w.executor.Calls() {
+		if c.Call == call && c.TaskID == lastPart(arn) {
+			return true
+		}
+	}
+	return false
+}
+
+// signals are the signals that a task got, and when after the first call.
+func (w *world) signals(arn string, since time.Time) []string {
+	var got []string
+	for _, c := range w.executor.Calls() {
+		if c.Call == "Signal" && c.TaskID == lastPart(arn) {
+			text := c.Signal.String() + " after " + c.At.Sub(since).Round(time.Second).String()
+			if c.Container != "" {
+				text = c.Container + ": " + text
+			}
+			got = append(got, text)
+		}
+	}
+	return got
+}
+
+var (
+	terminated = syscall.SIGTERM.String()
+	killed     = syscall.SIGKILL.String()
+)

@@ -199,10 +199,10 @@ func TestWhatIsNoRequestToECS(t *testing.T) {
 		"null":                 {nil, `null`, "400 SerializationException"},
 		"a list":               {nil, `[]`, "400 SerializationException"},
 		"a member of another type": {
-			nil, `{"maxResults":"secret"}`, "400 SerializationException MaxResults (Go's name) is a JSON string and must be of kind int32",
+			nil, `{"maxResults":"secret"}`, "400 SerializationException maxResults is a JSON string and must be a whole number",
 		},
 		"a value that may be secret": {
-			nil, `{"cluster":12345678}`, "400 SerializationException Cluster (Go's name) is a JSON number and must be of kind string",
+			nil, `{"cluster":12345678}`, "400 SerializationException cluster is a JSON number and must be a string",
 		},
 		"too much":          {nil, `{"family":"` + strings.Repeat("x", bodyMax) + `"}`, "413 RequestEntityTooLargeException"},
 		"an unknown member": {nil, `{"newInNextYear":{"a":[1]}}`, "200 "},

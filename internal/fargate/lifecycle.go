@@ -87,10 +87,10 @@ func (t *task) failedToStart(now time.Time, reason, containerReason string) {
 	t.stopped(now)
 }
 
-// stopRequested: StopTask was called. It reports whether that changes anything.
-func (t *task) stopRequested(now time.Time, reason string) bool {
+// stopRequested: StopTask was called.
+func (t *task) stopRequested(now time.Time, reason string) {
 	if t.DesiredStatus == statusStopped {
-		return false
+		return
 	}
 	if reason == "" {
 		reason = reasonStoppedByUser
@@ -106,7 +106,6 @@ func (t *task) stopRequested(now time.Time, reason string) bool {
 	default:
 		t.moved(t.LastStatus, now)
 	}
-	return true
 }
 
 // reclaimed: Spot wants the capacity back. This is the notice; the end follows when the containers have exited.

@@ -3,7 +3,6 @@ package fargate
 import (
 	"errors"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,14 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
-
-// exits are the events of a task that ran and ended by itself.
-func exits(code string) []seen {
-	return []seen{
-		{Status: "RUNNING", Desired: "RUNNING", Version: 3, ExitCode: "-"},
-		{Status: "STOPPED", Desired: "STOPPED", StopCode: "EssentialContainerExited", Reason: "Essential container in task exited", Version: 5, ExitCode: code},
-	}
-}
 
 func failsToStart(reason string, version int64) []seen {
 	return []seen{{Status: "STOPPED", Desired: "STOPPED", StopCode: "TaskFailedToStart", Reason: reason, Version: version, ExitCode: "-"}}
@@ -85,35 +76,6 @@ func TestATaskThatEndsByItself(t *testing.T) {
 		})
 	}
 }
-
-func (w *world) called(call, arn string) bool {
-	for _, c := range w.executor.Calls() {
-		if c.Call == call && c.TaskID == lastPart(arn) {
-			return true
-		}
-	}
-	return false
-}
-
-// signals are the signals that a task got, and when after the first call.
-func (w *world) signals(arn string, since time.Time) []string {
-	var got []string
-	for _, c := range w.executor.Calls() {
-		if c.Call == "Signal" && c.TaskID == lastPart(arn) {
-			text := c.Signal.String() + " after " + c.At.Sub(since).Round(time.Second).String()
-			if c.Container != "" {
-				text = c.Container + ": " + text
-			}
-			got = append(got, text)
-		}
-	}
-	return got
-}
-
-var (
-	terminated = syscall.SIGTERM.String()
-	killed     = syscall.SIGKILL.String()
-)
 
 func TestTimesOfATask(t *testing.T) {
 	t.Parallel()

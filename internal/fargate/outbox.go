@@ -57,10 +57,10 @@ func releaseLate(tx *sqlitedb.Tx, now time.Time) (grown bool, next time.Time, er
 	return true, fromMillis(due), err
 }
 
-// Events returns unacknowledged events in order, from the first one after the given id. Who keeps the last id that he
-// got can ask for the next ones while he still works on these; after a restart he begins at 0 and gets again what he had
-// not acknowledged.
-func (c *Cluster) Events(ctx context.Context, after int64, limit int) ([]Event, error) {
+// unacknowledged returns events that nobody has acknowledged, in order, from the first one after the given id. Who keeps
+// the last id that he got can ask for the next ones while he still works on these; after a restart he begins at 0 and gets
+// again what he had not acknowledged.
+func (c *Cluster) unacknowledged(ctx context.Context, after int64, limit int) ([]Event, error) {
 	var events []Event
 	err := c.db.View(ctx, func(tx *sqlitedb.Tx) error {
 		events = nil
@@ -84,8 +84,8 @@ func (c *Cluster) Events(ctx context.Context, after int64, limit int) ([]Event, 
 	return events, nil
 }
 
-// Acknowledge drops events that have been dealt with.
-func (c *Cluster) Acknowledge(ctx context.Context, ids ...int64) error {
+// acknowledge drops events that have been dealt with.
+func (c *Cluster) acknowledge(ctx context.Context, ids ...int64) error {
 	if len(ids) == 0 {
 		return nil
 	}
@@ -102,10 +102,6 @@ func (c *Cluster) Acknowledge(ctx context.Context, ids ...int64) error {
 	}
 	return nil
 }
-
-// EventsWaiting holds a token when the outbox may have grown: receive, then call Events until it returns none. It serves
-// one consumer, and tells of other processes' events while Run runs.
-func (c *Cluster) EventsWaiting() <-chan struct{} { return c.outbox }
 
 const (
 	// deliverBatch is how many events are read at once, and how many may wait for each worker.
@@ -154,7 +150,7 @@ func (d *delivery) read(ctx context.Context, queues []chan Event) error {
 	seed := maphash.MakeSeed()
 	last := int64(0)
 	for {
-		events, err := d.c.Events(ctx, last, deliverBatch)
+		events, err := d.c.unacknowledged(ctx, last, deliverBatch)
 		if err != nil {
 			return err
 		}
@@ -171,7 +167,7 @@ func (d *delivery) read(ctx context.Context, queues []chan Event) error {
 			continue
 		}
 		select {
-		case <-d.c.EventsWaiting():
+		case <-d.c.outbox:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -211,7 +207,7 @@ func (d *delivery) acknowledge() {
 				break gathering
 			}
 		}
-		if err := d.c.Acknowledge(context.Background(), ids...); err != nil {
+		if err := d.c.acknowledge(context.Background(), ids...); err != nil {
 			d.c.opts.Logger.Error("events stay in the outbox and will be delivered again", "error", err)
 		}
 	}

@@ -2,8 +2,8 @@ package fargate
 
 import "github.com/spotbatch/spotbatch/internal/sqlitedb"
 
-// Schema is the stand-in's tables.
-var Schema = sqlitedb.Schema{Name: "fargate", Steps: []string{`
+// schema is the stand-in's tables.
+var schema = sqlitedb.Schema{Name: "fargate", Steps: []string{`
 CREATE TABLE fargate_task_definitions (
 	family        TEXT NOT NULL,
 	revision      INTEGER NOT NULL,

@@ -1,6 +1,7 @@
 package fargate
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,7 +32,12 @@ func (c *Cluster) LoadTaskDefinitions(ctx context.Context, paths ...string) ([]L
 	inputs := make([]*ecs.RegisterTaskDefinitionInput, len(files))
 	families := map[string]string{}
 	for i, file := range files {
-		in, err := readDefinition(file)
+		document, err := os.ReadFile(file)
+		if err != nil {
+			wrong = append(wrong, err) // it names the file
+			continue
+		}
+		in, err := parseDefinition(bytes.TrimPrefix(document, []byte("\ufeff"))) // a byte order mark, as a file of requests may have it
 		if err != nil {
 			wrong = append(wrong, fmt.Errorf("%s: %w", file, err))
 			continue
@@ -77,10 +83,14 @@ func definitionFiles(paths []string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
+		before := len(files)
 		for _, entry := range entries {
 			if filepath.Ext(entry.Name()) == ".json" && !entry.IsDir() {
 				files = append(files, filepath.Join(path, entry.Name()))
 			}
+		}
+		if len(files) == before { // the wrong folder, as a rule
+			return nil, fmt.Errorf("%s holds no file whose name ends with .json", path)
 		}
 	}
 	return files, nil
@@ -92,11 +102,7 @@ var describedOnly = []string{
 	"registeredAt", "registeredBy", "deregisteredAt", "deleteRequestedAt",
 }
 
-func readDefinition(file string) (*ecs.RegisterTaskDefinitionInput, error) {
-	document, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
+func parseDefinition(document []byte) (*ecs.RegisterTaskDefinitionInput, error) {
 	var described struct {
 		TaskDefinition map[string]json.RawMessage `json:"taskDefinition"`
 		Tags           json.RawMessage            `json:"tags"`

@@ -64,7 +64,7 @@ func TestLoadTaskDefinitions(t *testing.T) {
 		// The same, in other words.
 		writeFile(t, dir, "job.json", strings.NewReplacer(`".25 vCPU"`, `"256"`, `"0.5 GB"`, `"512"`, `"image"`, `"essential": true, "image"`).Replace(goodDefinition))
 		got = append(got, load(t, w, filepath.Join(dir, "job.json"))...)
-		writeFile(t, dir, "job.json", strings.ReplaceAll(goodDefinition, "alpine", "busybox"))
+		writeFile(t, dir, "job.json", "\ufeff"+strings.ReplaceAll(goodDefinition, "alpine", "busybox"))
 		got = append(got, load(t, w, dir)...)
 		want := []string{"job.json is job:1, new", "job.json is job:1", "job.json is job:1", "job.json is job:2, new"}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -93,6 +93,16 @@ func TestLoadTaskDefinitions(t *testing.T) {
 		}
 	})
 
+	t.Run("refuses a folder without one", func(t *testing.T) {
+		t.Parallel()
+		w, dir := setup(t, Options{}, nil), t.TempDir()
+		writeFile(t, dir, "notes.txt", "not JSON")
+		_, err := w.LoadTaskDefinitions(t.Context(), dir)
+		if diff := cmp.Diff("load task definitions: "+dir+" holds no file whose name ends with .json", errorText(err)); diff != "" {
+			t.Error(diff)
+		}
+	})
+
 	t.Run("names the file and everything that is wrong with it, and registers nothing", func(t *testing.T) {
 		t.Parallel()
 		w, dir := setup(t, Options{}, nil), t.TempDir()
@@ -112,9 +122,9 @@ func TestLoadTaskDefinitions(t *testing.T) {
 			t.Fatal("there is no error")
 		}
 		want := []string{
-			broken + ": unexpected EOF",
+			broken + ": is not complete JSON: the file ends in the middle of it",
 			second + ": family: job is in " + good + ", too",
-			unknown + ": unknown key containerDefinitions[0].comand, famly",
+			unknown + ": unknown keys containerDefinitions[0].comand, famly",
 			bad + ": family: 1-255 letters, digits, hyphens and underscores are needed",
 			bad + ": requiresCompatibilities: FARGATE must be among them",
 			bad + ": networkMode: Fargate needs awsvpc",
@@ -152,6 +162,30 @@ func TestLoadTaskDefinitions(t *testing.T) {
 			t.Errorf("the log is\n%s", log.String())
 		}
 	})
+}
+
+func TestAFileThatIsNoTaskDefinitionIsToldWhereAndWhy(t *testing.T) {
+	t.Parallel()
+	for document, want := range map[string]string{
+		" \n":                          "is empty",
+		"{\n  \"family\": secret\n}":   "is not valid JSON, at line 2, byte 13",
+		"secret":                       "is not valid JSON, at line 1, byte 1",
+		`{"family": "job"`:             "is not complete JSON: the file ends in the middle of it",
+		`{} {}`:                        "there is more than one JSON document",
+		`[]`:                           "the document is a JSON array and must be an object",
+		`{"famly": "job"}`:             "unknown key famly",
+		`{"cpu": 256}`:                 "cpu is a JSON number and must be a string",
+		`{"containerDefinitions": {}}`: "containerDefinitions is a JSON object and must be an array",
+		`{"containerDefinitions": [{"memory": "secret"}]}`:    "containerDefinitions.memory is a JSON string and must be a whole number",
+		`{"containerDefinitions": [{"essential": "secret"}]}`: "containerDefinitions.essential is a JSON string and must be true or false",
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			if _, err := parseDefinition([]byte(document)); errorText(err) != want {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
 }
 
 func TestTheContainersOfATaskDefinitionFitIntoTheTask(t *testing.T) {
@@ -333,16 +367,12 @@ func TestTheExecutorGetsTheDefinitionWithTheOverridesApplied(t *testing.T) {
 	}
 }
 
-func FuzzReadDefinition(f *testing.F) {
+func FuzzParseDefinition(f *testing.F) {
 	f.Add(goodDefinition)
 	f.Add(`{"taskDefinition": {"family": "x"}}`)
 	f.Add(`{"containerDefinitions": [null], "volumes": [{}]}`)
 	f.Fuzz(func(t *testing.T, document string) {
-		file := filepath.Join(t.TempDir(), "a.json")
-		if err := os.WriteFile(file, []byte(document), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		in, err := readDefinition(file)
+		in, err := parseDefinition([]byte(document))
 		if err != nil || len(checkTaskDefinition(in)) > 0 {
 			return
 		}

@@ -145,12 +145,15 @@ func membersOf(shape reflect.Type) []member {
 		if !field.IsExported() || field.Name == "ResultMetadata" {
 			continue
 		}
-		name := strings.ToLower(field.Name[:1]) + field.Name[1:]
+		name := nameInJSON(field.Name)
 		members = append(members, member{name: name, key: `"` + name + `":`, index: i, shape: field.Type})
 	}
 	memberCache.Store(shape, members)
 	return members
 }
+
+// nameInJSON is what ECS calls a member of a type of the SDK's.
+func nameInJSON(field string) string { return strings.ToLower(field[:1]) + field[1:] }
 
 // decodeShape reads ECS's JSON into one of the SDK's types. Keys that the type does not have are an error that names
 // all of them, wherever they are: a misspelt setting must not be dropped in silence.
@@ -158,15 +161,72 @@ func decodeShape(document []byte, shape any) error {
 	var generic any
 	decoder := json.NewDecoder(bytes.NewReader(document))
 	if err := decoder.Decode(&generic); err != nil {
-		return err
+		return notJSON(document, err)
 	}
 	if _, err := decoder.Token(); err != io.EOF {
 		return fmt.Errorf("there is more than one JSON document")
 	}
-	if unknown := unknownKeys("", generic, reflect.TypeOf(shape)); len(unknown) > 0 {
-		return fmt.Errorf("unknown key %s", strings.Join(unknown, ", "))
+	switch unknown := unknownKeys("", generic, reflect.TypeOf(shape)); {
+	case len(unknown) == 1:
+		return fmt.Errorf("unknown key %s", unknown[0])
+	case len(unknown) > 1:
+		return fmt.Errorf("unknown keys %s", strings.Join(unknown, ", "))
 	}
-	return json.Unmarshal(document, shape)
+	err := json.Unmarshal(document, shape)
+	if problem := wrongType(err); problem != "" {
+		return errors.New(problem)
+	}
+	return err
+}
+
+// notJSON says where a document stops being JSON, in the words in which requests are refused.
+func notJSON(document []byte, err error) error {
+	switch syntax, ok := errors.AsType[*json.SyntaxError](err); {
+	case ok:
+		before := document[:syntax.Offset-1]
+		return fmt.Errorf("is not valid JSON, at line %d, byte %d",
+			bytes.Count(before, []byte{'\n'})+1, len(before)-bytes.LastIndexByte(before, '\n'))
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("is not complete JSON: the file ends in the middle of it")
+	case errors.Is(err, io.EOF):
+		return errors.New("is empty")
+	}
+	return err
+}
+
+// wrongType tells of a value of the wrong type without the value, which may be secret; "" where err is something else.
+func wrongType(err error) string {
+	wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	if !ok {
+		return ""
+	}
+	what := "the document"
+	if wrong.Field != "" {
+		path := strings.Split(wrong.Field, ".")
+		for i, name := range path {
+			path[i] = nameInJSON(name)
+		}
+		what = strings.Join(path, ".")
+	}
+	kind, _, _ := strings.Cut(wrong.Value, " ")
+	return what + " is a JSON " + kind + " and must be " + kindInJSON(wrong.Type.Kind())
+}
+
+func kindInJSON(kind reflect.Kind) string {
+	switch kind {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int32, reflect.Int64:
+		return "a whole number"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Slice:
+		return "an array"
+	default:
+		return "an object"
+	}
 }
 
 func unknownKeys(path string, document any, shape reflect.Type) []string {
@@ -222,9 +282,8 @@ func readShape(body []byte, shape any) error {
 		return badDocument("the request's body is not a JSON object")
 	}
 	err := json.Unmarshal(body, shape)
-	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		kind, _, _ := strings.Cut(wrong.Value, " ")
-		return badDocument(wrong.Field + " (Go's name) is a JSON " + kind + " and must be of kind " + wrong.Type.Kind().String())
+	if problem := wrongType(err); problem != "" {
+		return badDocument(problem)
 	}
 	if err != nil {
 		return badDocument("the request's body cannot be read")

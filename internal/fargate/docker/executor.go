@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -40,6 +41,8 @@ type Executor struct {
 	stop   context.CancelFunc
 	work   sync.WaitGroup
 
+	logSilence time.Duration
+
 	mu    sync.Mutex
 	tasks map[string][]*member
 }
@@ -53,6 +56,9 @@ type member struct {
 	id        string // Docker's; its name where Docker has it no more
 	logFile   string
 	logOffset int64 // the length of the log file before the container's first line
+
+	// furthest is how far Docker's log was ever read. To read the same again and again is no progress.
+	furthest atomic.Int64
 }
 
 // New reaches the engine and prepares the directory. It starts nothing.
@@ -76,7 +82,7 @@ func New(ctx context.Context, config Config) (*Executor, error) {
 	}
 	e := &Executor{
 		api: api, ownAPI: config.Client == nil, log: config.Logger, scope: dir, notes: notes(filepath.Join(dir, "begun")),
-		cpus: info.Info.NCPU, exits: make(chan fargate.ContainerExit), tasks: map[string][]*member{},
+		cpus: info.Info.NCPU, exits: make(chan fargate.ContainerExit), tasks: map[string][]*member{}, logSilence: logSilence,
 	}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	return e, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
@@ -47,7 +48,7 @@ func (e *Executor) copyLogOnce(ctx context.Context, m *member) error {
 		return fmt.Errorf("read container log: %w", err)
 	}
 	defer log.Close()
-	rest := &skipWriter{to: file, skip: info.Size() - m.logOffset}
+	rest := &skipWriter{to: file, skip: info.Size() - m.logOffset, furthest: &m.furthest}
 	if _, err := stdcopy.StdCopy(rest, rest, log); err != nil {
 		return fmt.Errorf("copy container log: %w", err)
 	}
@@ -65,13 +66,19 @@ func (e *Executor) copyLogOnce(ctx context.Context, m *member) error {
 // errRunsOn says that a log ended before its container.
 var errRunsOn = errors.New("log ended while the container runs")
 
-// skipWriter drops the first bytes. They count as written.
+// skipWriter drops the first bytes. They count as written. It notes how far it came if nobody came further before.
 type skipWriter struct {
-	to   io.Writer
-	skip int64
+	to       io.Writer
+	skip     int64
+	at       int64
+	furthest *atomic.Int64
 }
 
 func (w *skipWriter) Write(p []byte) (int, error) {
+	w.at += int64(len(p))
+	if w.at > w.furthest.Load() { // one reading at a time: no other writer
+		w.furthest.Store(w.at)
+	}
 	dropped := int(max(0, min(w.skip, int64(len(p)))))
 	w.skip -= int64(dropped)
 	if dropped == len(p) {

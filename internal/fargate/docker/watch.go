@@ -14,8 +14,8 @@ import (
 const (
 	// retryEvery is the pause before an engine that does not answer is asked again.
 	retryEvery = 200 * time.Millisecond
-	// logMax is how long an exit may wait for the last lines to reach the log file.
-	logMax = 10 * time.Second
+	// logSilence is how long an exit waits for more of the log to reach its file; whatever comes has it wait anew.
+	logSilence = 10 * time.Second
 	// memoryLooks is how often a container that was killed is inspected before it is believed that it was not for memory: the
 	// engine learns of the exit and of the reason in two events, in either order.
 	memoryLooks = 5
@@ -50,14 +50,27 @@ func (e *Executor) follow(m *member) {
 	if !ended {
 		return
 	}
-	select {
-	case <-copied:
-	case <-time.After(logMax):
+	if !e.awaitLog(m, copied) {
 		e.log.Warn("the end of a log is missing", "task_id", m.taskID, "container", m.name)
 	}
 	select {
 	case e.exits <- exit:
 	case <-e.ctx.Done():
+	}
+}
+
+// awaitLog waits until an ended container's log is copied, however long it is; false means that nothing more came of it.
+func (e *Executor) awaitLog(m *member, copied <-chan struct{}) bool {
+	for {
+		before := m.furthest.Load()
+		select {
+		case <-copied:
+			return true
+		case <-time.After(e.logSilence):
+		}
+		if m.furthest.Load() == before {
+			return false
+		}
 	}
 }
 

@@ -13,7 +13,8 @@
 // What it refuses: images, users, a read-only root, a working directory inside an image, and limits. A process has no
 // memory limit; one that the kernel kills for memory is seen as exit code 137 and no more. The journal survives the
 // death of any process but is not synced to disk: a machine that crashes takes its processes with it anyway, and what is
-// unreadable afterwards counts as lost.
+// unreadable afterwards counts as lost. An orderly shutdown signals every process, a supervisor too: a task that its signal
+// ends has no exit code then, as after a power cut; what a program chose as its exit code meanwhile stands.
 //
 // internal/fargate calls it through fargate.Executor; main calls Supervise for the hidden command Verb.
 //

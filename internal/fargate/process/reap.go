@@ -63,10 +63,14 @@ func (s *supervisor) ended(c *container, code int) {
 	s.mu.Lock()
 	delete(s.live, c.mark)
 	s.mu.Unlock()
+	end := &exit{Code: &code, At: now()}
+	if s.endedByShutdown(c, code) {
+		end.Code, end.Reason = nil, reasonShutdown
+	}
 	t := c.task
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c.exit = &exit{Code: &code, At: now()}
+	c.exit = end
 	if t.begun { // else start, which still has to answer, tells it
 		s.tell(c)
 	}

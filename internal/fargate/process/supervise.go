@@ -46,9 +46,10 @@ func supervise(args []string) error {
 	defer runtime.KeepAlive(lock)
 	requests, messages := os.NewFile(requestsFD, "requests"), os.NewFile(messagesFD, "messages")
 
-	// Caught and dropped, not ignored: an ignored signal stays ignored across exec, in every task. Who ends a whole machine
+	// Caught and survived, not ignored: an ignored signal stays ignored across exec, in every task. Who ends a whole machine
 	// or service signals the tasks too, and this process is here to tell how they ended.
-	signal.Notify(make(chan os.Signal, 1), unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
+	shutdown := make(chan os.Signal, 1)
+	signal.Notify(shutdown, shutdownSignals()...)
 	if err := adoptOrphans(); err != nil {
 		return err
 	}
@@ -61,6 +62,10 @@ func supervise(args []string) error {
 	if err != nil {
 		return err
 	}
+	go func() {
+		<-shutdown
+		close(s.shutdown)
+	}()
 	go s.report(messages)
 	go s.reap()
 	s.serve(requests)
@@ -83,6 +88,8 @@ type supervisor struct {
 	out     *queue[message]
 	born    chan struct{} // a child was forked; wakes a reaper that had none
 
+	shutdown chan struct{} // closed once the supervisor was told to end, as everything else of the machine or service is
+
 	bare map[int]bool // the orphans that have no environment to be known by; the reaper's own
 
 	opening sync.Mutex // one log file is created at a time: kernels spin on the lock of a directory
@@ -104,8 +111,8 @@ func newSupervisor(journal *journal) (*supervisor, error) {
 		return nil, fmt.Errorf("open standard input of tasks: %w", err)
 	}
 	s := &supervisor{
-		journal: journal, null: null, out: newQueue[message](), born: make(chan struct{}, 1), bare: map[int]bool{},
-		tasks: map[string]*task{}, mains: map[int]*container{}, live: map[string]bool{}, forks: map[uint64]bool{},
+		journal: journal, null: null, out: newQueue[message](), born: make(chan struct{}, 1), shutdown: make(chan struct{}),
+		bare: map[int]bool{}, tasks: map[string]*task{}, mains: map[int]*container{}, live: map[string]bool{}, forks: map[uint64]bool{},
 	}
 	s.changed = sync.NewCond(&s.mu)
 	return s, nil
@@ -172,6 +179,7 @@ func (s *supervisor) signal(req *signalRequest) {
 	defer t.mu.Unlock()
 	for _, c := range t.containers {
 		if !c.ended() && (req.Container == "" || req.Container == c.name) {
+			c.signalled = true
 			_ = unix.Kill(-c.pid, unix.Signal(req.Signal)) // a group that is just ending is no error
 		}
 	}

@@ -21,13 +21,14 @@ type task struct {
 	failure    *message // the answer to a start that failed, sent once nothing of the task runs
 }
 
-// container is one main process. Its exit is guarded by its task's lock.
+// container is one main process. What may change is guarded by its task's lock.
 type container struct {
 	task      *task
 	name      string
 	mark      string
 	pid       int
 	startedAt string
+	signalled bool // by the engine, through this supervisor
 	exit      *exit
 }
 
