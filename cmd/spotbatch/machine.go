@@ -36,6 +36,9 @@ func openLocal(ctx context.Context, options local.Options, create bool) (machine
 		return nil, usageError(fmt.Errorf("--data %s is no directory", options.DataDir))
 	case err == nil:
 		err = accessible(options.DataDir)
+		if err == nil && !create && !hasData(options.DataDir) {
+			return nil, fmt.Errorf("%s holds no data of spotbatch: start 'spotbatch local up', or give --data", options.DataDir)
+		}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s must be readable and writable by this user: %w", options.DataDir, err)
@@ -47,13 +50,19 @@ func openLocal(ctx context.Context, options local.Options, create bool) (machine
 	return &localMachine{system, newSizes(system.Engine.Launcher)}, nil
 }
 
+// hasData reports whether a directory is one of spotbatch's.
+func hasData(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, local.Database))
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
 // accessible reports what of a data directory this process may not read and write, which SQLite does not tell.
 func accessible(dir string) error {
 	if err := unix.Access(dir, unix.R_OK|unix.W_OK|unix.X_OK); err != nil {
 		return err
 	}
-	for _, name := range []string{"spotbatch.db", "spotbatch.db-wal", "spotbatch.db-shm"} {
-		file := filepath.Join(dir, name)
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		file := filepath.Join(dir, local.Database+suffix)
 		if err := unix.Access(file, unix.R_OK|unix.W_OK); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return &fs.PathError{Op: "access", Path: file, Err: err}
 		}
@@ -66,7 +75,7 @@ func (m *localMachine) Submit(ctx context.Context, submission engine.Submission)
 }
 
 func (m *localMachine) Retry(ctx context.Context, jobID string) (*jobs.Job, error) {
-	return m.Engine.Retry(ctx, jobID)
+	return m.Engine.Retry(ctx, jobID, "")
 }
 
 func (m *localMachine) Cancel(ctx context.Context, jobID, reason string) (*jobs.Job, error) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
@@ -21,7 +20,8 @@ type submitter interface {
 	Submit(ctx context.Context, s engine.Submission) (*jobs.Job, error)
 	Reject(ctx context.Context, s engine.Submission, why error) error
 	Cancel(ctx context.Context, jobID, reason string) (*jobs.Job, error)
-	Retry(ctx context.Context, jobID string) (*jobs.Job, error)
+	Retry(ctx context.Context, jobID, newID string) (*jobs.Job, error)
+	Wake(ctx context.Context, jobID string) error
 }
 
 // rejectedQueue keeps what was refused, with the reason.
@@ -66,7 +66,14 @@ func (h *handler) handle(ctx context.Context, payload json.RawMessage) (any, err
 	if item.Source == intake.Direct {
 		return h.direct(ctx, item)
 	}
-	return nil, h.fromQueue(ctx, item)
+	j, err := h.unattended(ctx, item)
+	if err != nil {
+		return nil, typed(err)
+	}
+	if j == nil {
+		return nil, nil
+	}
+	return j.Document(false), nil // for a direct caller whose request names a schedule
 }
 
 // direct answers a caller who waits: with the job document, or with the error itself.
@@ -91,20 +98,26 @@ func (h *handler) do(ctx context.Context, item intake.Item) (*jobs.Job, error) {
 	case intake.Cancel:
 		return h.engine.Cancel(ctx, item.JobID, item.Reason)
 	case intake.Retry:
-		return h.engine.Retry(ctx, item.JobID)
+		return h.engine.Retry(ctx, item.JobID, requestID(ctx))
 	}
 	return nil, &jobs.InvalidRequest{Problems: []string{"request: submit does not take a " + string(item.Kind)}}
 }
 
-// identity is the job's id. What names none is identified by the invocation: Lambda delivers an asynchronous one again
-// under the same request id.
-// https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+// identity is the job's id. What names none is identified by the invocation.
 func identity(ctx context.Context, item intake.Item) string {
-	id := item.ID()
-	if lambda, ok := lambdacontext.FromContext(ctx); ok && id == "" && item.MessageID == "" {
-		return jobs.ResolveID(item.Request, lambda.AwsRequestID)
+	if id := item.ID(); id != "" || item.MessageID != "" {
+		return id
 	}
-	return id
+	return jobs.ResolveID(item.Request, requestID(ctx))
+}
+
+// requestID is the invocation's, a UUID; "" outside Lambda. An asynchronous invocation is delivered again under the same one.
+// https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+func requestID(ctx context.Context) string {
+	if lambda, ok := lambdacontext.FromContext(ctx); ok {
+		return lambda.AwsRequestID
+	}
+	return ""
 }
 
 // typed gives an error the type that the contract promises to a direct caller.
@@ -121,25 +134,34 @@ func typed(err error) error {
 	return TryAgain{err}
 }
 
-// fromQueue handles an item for which nobody waits. What is bad goes to the rejected queue, leaves a FAILED job if its id is
-// usable, and is then done with; anything else that went wrong is tried again.
+// fromQueue handles an item of a batch.
 func (h *handler) fromQueue(ctx context.Context, item intake.Item) error {
+	_, err := h.unattended(ctx, item)
+	return err
+}
+
+// unattended handles an item for which nobody waits, and returns its job if there is one. What is bad goes to the rejected queue,
+// leaves a FAILED job if its id is usable, and is then done with; anything else that went wrong is tried again.
+func (h *handler) unattended(ctx context.Context, item intake.Item) (*jobs.Job, error) {
 	if item.Kind == intake.Ignored {
 		h.log.InfoContext(ctx, "ignored", slog.String("event_id", cmp.Or(item.MessageID, item.EventID)), slog.String("reason", item.Reason))
-		return nil
+		return nil, nil
 	}
-	_, err := h.do(ctx, item)
+	if item.Kind == intake.Wake && item.Err == nil {
+		return nil, h.engine.Wake(ctx, item.JobID)
+	}
+	j, err := h.do(ctx, item)
 	invalid, bad := errors.AsType[*jobs.InvalidRequest](err)
 	if !bad {
-		return err
+		return j, err
 	}
 	h.meter.Rejected()
 	h.log.WarnContext(ctx, "request rejected", slog.String("event_id", cmp.Or(item.MessageID, item.EventID)), slog.String("reason", invalid.Error()))
 	if err := h.rejected.SendRejected(ctx, item.Body, invalid.Error()); err != nil {
-		return fmt.Errorf("send to rejected queue: %w", err)
+		return nil, err
 	}
 	if id := item.ID(); id != "" && item.Kind == intake.Submit {
-		return h.engine.Reject(ctx, engine.Submission{JobID: id, Body: item.Request}, invalid)
+		return nil, h.engine.Reject(ctx, engine.Submission{JobID: id, Body: item.Request}, invalid)
 	}
-	return nil
+	return nil, nil
 }

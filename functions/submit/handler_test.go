@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/spotbatch/spotbatch/internal/engine"
 	"github.com/spotbatch/spotbatch/pkg/jobs"
@@ -23,9 +24,9 @@ import (
 
 // fakeEngine validates as the real one does and keeps what it was asked.
 type fakeEngine struct {
-	mu                                      sync.Mutex // a batch is handled a few items at a time
-	submitted, rejected, cancelled, retried []string
-	err                                     error // of every call
+	mu                                                      sync.Mutex // a batch is handled a few items at a time
+	submitted, rejected, cancelled, retried, retries, woken []string
+	err                                                     error // of every call
 }
 
 func (f *fakeEngine) Submit(_ context.Context, s engine.Submission) (*jobs.Job, error) {
@@ -56,10 +57,18 @@ func (f *fakeEngine) Cancel(_ context.Context, jobID, reason string) (*jobs.Job,
 	return &jobs.Job{JobID: jobID}, f.err
 }
 
-func (f *fakeEngine) Retry(_ context.Context, jobID string) (*jobs.Job, error) {
+func (f *fakeEngine) Wake(_ context.Context, jobID string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.woken = append(f.woken, jobID)
+	return f.err
+}
+
+func (f *fakeEngine) Retry(_ context.Context, jobID, newID string) (*jobs.Job, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.retried = append(f.retried, jobID)
+	f.retries = append(f.retries, newID)
 	return &jobs.Job{JobID: jobID}, f.err
 }
 
@@ -127,7 +136,7 @@ func TestEveryPayload(t *testing.T) {
 					good++
 				}
 			}
-			if got := len(e.submitted) + len(e.cancelled) + len(e.retried); got != good {
+			if got := len(e.submitted) + len(e.cancelled) + len(e.retried) + len(e.woken); got != good {
 				t.Errorf("%d items taken, want %d", got, good)
 			}
 			if _, invalid := errors.AsType[*jobs.InvalidRequest](err); invalid {
@@ -145,6 +154,39 @@ func TestEveryPayload(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A crowd's turns to be launched come to both functions; a caller who waits may not ask for one.
+func TestAWakeUpIsTakenFromTheQueueAlone(t *testing.T) {
+	t.Parallel()
+	h, e, q := setup()
+	if _, err := h.handle(t.Context(), event(t, "sqs-wake.json")); err != nil || len(e.woken) != 1 || e.woken[0] != "nightly-report-2026-01-15" {
+		t.Errorf("woken are %v, %v", e.woken, err)
+	}
+	if _, err := h.handle(t.Context(), []byte(`{"wake":"job-1"}`)); err == nil || len(e.woken) != 1 || len(q.bodies) != 0 {
+		t.Errorf("a direct wake-up is taken: %v, %v", e.woken, err)
+	}
+	e.err = errors.New("DynamoDB is away")
+	answer, _ := h.handle(t.Context(), event(t, "sqs-wake.json"))
+	if text, _ := json.Marshal(answer); strings.Count(string(text), "itemIdentifier") != 1 {
+		t.Errorf("a wake-up that failed is answered with %s", text)
+	}
+}
+
+// A schedule's input and a direct call with a schedule look the same, and a direct caller waits for the document.
+func TestARequestWithAScheduleIsAnsweredWithItsJob(t *testing.T) {
+	t.Parallel()
+	h, e, q := setup()
+	schedule := `"schedule":{"arn":"arn:aws:scheduler:us-east-1:123456789012:schedule/default/n","scheduledTime":"2026-01-15T02:00:00Z"}`
+	answer, err := h.handle(t.Context(), []byte(`{"jobName":"nightly","taskDefinition":"x",`+schedule+`}`))
+	text, _ := json.Marshal(answer)
+	if len(e.submitted) != 1 || err != nil || !strings.Contains(string(text), `"jobId":"`+e.submitted[0]+`"`) {
+		t.Errorf("submitted %v, answered with %s, %v", e.submitted, text, err)
+	}
+	answer, err = h.handle(t.Context(), []byte(`{"jobName":"",`+schedule+`}`))
+	if answer != nil || err != nil || len(q.reasons) != 1 {
+		t.Errorf("a bad one is answered with %v, %v; rejected are %v", answer, err, q.reasons)
 	}
 }
 
@@ -259,6 +301,22 @@ func TestAnInvocationIsTheIdentityOfWhatNamesNone(t *testing.T) {
 				t.Errorf("the job's id is %s, want %s", got, want)
 			}
 		})
+	}
+}
+
+// TestAnInvocationIsTheIdentityOfARetry: delivered again, a retry is the same new job.
+func TestAnInvocationIsTheIdentityOfARetry(t *testing.T) {
+	t.Parallel()
+	const id = "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
+	h, e, _ := setup()
+	ctx := lambdacontext.NewContext(t.Context(), &lambdacontext.LambdaContext{AwsRequestID: id})
+	for range 2 {
+		if _, err := h.handle(ctx, []byte(`{"action":"retry","jobId":"nightly"}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]string{id, id}, e.retries); diff != "" {
+		t.Errorf("the new jobs' ids (-want +got):\n%s", diff)
 	}
 }
 

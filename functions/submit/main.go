@@ -26,7 +26,7 @@ func run() error {
 	if os.Getenv("AWS_LAMBDA_RUNTIME_API") == "" {
 		return function.Once(context.Background(), dryRun, os.Stdin, os.Stdout)
 	}
-	f, err := function.New(os.Getenv)
+	f, err := function.New(os.Getenv, function.Patience)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,7 @@
 // once a minute the sweep finds what events did not tell.
 //
 // main.go wires, handler.go calls the engine and answers, dryrun.go tells what a payload would have been taken for. It is
-// invoked by SQS and EventBridge. Outside Lambda it reads one payload from standard input.
+// invoked by SQS and, for the sweep, by EventBridge Scheduler. Outside Lambda it reads one payload from standard input.
 //
 // The invariant it keeps: an event is acknowledged only once what it tells is stored.
 package main
@@ -31,7 +31,7 @@ func run() error {
 		}
 		return function.Once(context.Background(), dryRun(runner), os.Stdin, os.Stdout)
 	}
-	f, err := function.New(os.Getenv)
+	f, err := function.New(os.Getenv, 0) // events do not wait behind launches
 	if err != nil {
 		return err
 	}

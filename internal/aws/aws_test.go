@@ -81,8 +81,8 @@ func TestAWakeUpIsDelayedUntilItsTime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, config := serve(t)
-			queue := NewEventsQueue(config, "https://sqs/events", func() time.Time { return now })
-			if err := queue.WakeAt(t.Context(), "job-1", now.Add(c.in)); err != nil {
+			waker := NewWaker(config, "https://sqs/events", "", func() time.Time { return now })
+			if err := waker.WakeAt(t.Context(), "job-1", now.Add(c.in)); err != nil {
 				t.Fatal(err)
 			}
 			got := s.body["DelaySeconds"]
@@ -96,13 +96,33 @@ func TestAWakeUpIsDelayedUntilItsTime(t *testing.T) {
 	}
 }
 
+func TestWakeUpsGoToBothFunctionsInTurn(t *testing.T) {
+	t.Parallel()
+	s, config := serve(t)
+	waker := NewWaker(config, "https://sqs/events", "https://sqs/jobs", time.Now)
+	got := map[any]int{}
+	for range 10 {
+		if err := waker.WakeAt(t.Context(), "job-1", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		got[s.body["QueueUrl"]]++
+	}
+	if got["https://sqs/events"] != 5 || got["https://sqs/jobs"] != 5 {
+		t.Errorf("10 wake-ups went to %v", got)
+	}
+}
+
 func TestASweepGoesOnFromItsCursor(t *testing.T) {
 	t.Parallel()
 	s, config := serve(t)
-	if err := NewEventsQueue(config, "https://sqs/events", time.Now).SweepFrom(t.Context(), "3:abc"); err != nil {
+	waker := NewWaker(config, "https://sqs/events", "https://sqs/jobs", time.Now)
+	if err := waker.WakeAt(t.Context(), "job-1", time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if s.body["MessageBody"] != `{"cursor":"3:abc","sweep":true}` {
+	if err := waker.SweepFrom(t.Context(), "3:abc"); err != nil {
+		t.Fatal(err)
+	}
+	if s.body["MessageBody"] != `{"cursor":"3:abc","sweep":true}` || s.body["QueueUrl"] != "https://sqs/events" {
 		t.Errorf("sent %v", s.body)
 	}
 }

@@ -1,8 +1,9 @@
 // Package aws is the small adapters between spotbatch and the AWS services that are neither its store nor its launcher: the
 // queues, the event bus, and the SDK's configuration inside a Lambda function.
 //
-// It is responsible for building each request and for telling success from failure where the SDK's error alone does not. It
-// refuses to decide anything about a job and to read the environment: main packages, its callers, hand that in.
+// It is responsible for building each request, for telling success from failure where the SDK's error alone does not, and for
+// what people read of an error. It refuses to decide anything about a job and to read the environment: its callers,
+// internal/function, internal/doctor and the command line, hand that in.
 //
 // The invariant it keeps: a nil error means that the service has taken the message or the event.
 package aws

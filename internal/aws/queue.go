@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -38,39 +39,48 @@ func (q *Queue) Send(ctx context.Context, body string) (messageID string, err er
 // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
 const delayMax = 15 * time.Minute
 
-// EventsQueue is the queue that watch reads, as a place to leave work for later: an engine.Waker.
-type EventsQueue struct {
-	*Queue
-	now func() time.Time
+// Waker leaves work for later in the functions' queues: an engine.Waker. Either function does what a wake-up asks for, and
+// wake-ups go to both in turn: so a crowd that waits to be launched has the launch rate of both, whichever of them it came to.
+type Waker struct {
+	sqs    *sqs.Client
+	events string   // the URL of watch's queue
+	wakes  []string // the URLs of the queues that wake-ups go to
+	sent   atomic.Uint64
+	now    func() time.Time
 }
 
-// NewEventsQueue makes an EventsQueue for the queue's URL.
-func NewEventsQueue(config aws.Config, url string, now func() time.Time) *EventsQueue {
-	return &EventsQueue{NewQueue(config, url), now}
+// NewWaker makes a Waker from the URLs of watch's queue and of submit's; without the latter watch has all wake-ups.
+func NewWaker(config aws.Config, events, jobs string, now func() time.Time) *Waker {
+	w := &Waker{sqs: sqs.NewFromConfig(config), events: events, wakes: []string{events}, now: now}
+	if jobs != "" {
+		w.wakes = append(w.wakes, jobs)
+	}
+	return w
 }
 
 // WakeAt leaves {"wake":"<jobId>"} for a time, at most 15 minutes away; a later one comes too early, and does nothing.
-func (q *EventsQueue) WakeAt(ctx context.Context, jobID string, at time.Time) error {
-	delay := min(max(at.Sub(q.now()), 0), delayMax)
+func (w *Waker) WakeAt(ctx context.Context, jobID string, at time.Time) error {
+	delay := min(max(at.Sub(w.now()), 0), delayMax)
+	to := w.wakes[w.sent.Add(1)%uint64(len(w.wakes))]
 	// Rounded up: a wake-up that comes before the due time finds nothing to do.
-	return q.leave(ctx, map[string]any{"wake": jobID}, int32(math.Ceil(delay.Seconds())))
+	return w.leave(ctx, to, map[string]any{"wake": jobID}, int32(math.Ceil(delay.Seconds())))
 }
 
-// SweepFrom leaves {"sweep":true,"cursor":"..."}.
-func (q *EventsQueue) SweepFrom(ctx context.Context, cursor string) error {
-	return q.leave(ctx, map[string]any{"sweep": true, "cursor": cursor}, 0)
+// SweepFrom leaves {"sweep":true,"cursor":"..."} for watch.
+func (w *Waker) SweepFrom(ctx context.Context, cursor string) error {
+	return w.leave(ctx, w.events, map[string]any{"sweep": true, "cursor": cursor}, 0)
 }
 
-func (q *EventsQueue) leave(ctx context.Context, work map[string]any, delaySeconds int32) error {
+func (w *Waker) leave(ctx context.Context, to string, work map[string]any, delaySeconds int32) error {
 	body, err := json.Marshal(work)
 	if err != nil {
 		return err
 	}
-	_, err = q.client.SendMessage(ctx, &sqs.SendMessageInput{
-		QueueUrl: aws.String(q.url), MessageBody: aws.String(string(body)), DelaySeconds: delaySeconds,
+	_, err = w.sqs.SendMessage(ctx, &sqs.SendMessageInput{
+		QueueUrl: &to, MessageBody: aws.String(string(body)), DelaySeconds: delaySeconds,
 	})
 	if err != nil {
-		return fmt.Errorf("send to events queue: %w", err)
+		return fmt.Errorf("leave work for later: %w", err)
 	}
 	return nil
 }

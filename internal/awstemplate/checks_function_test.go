@@ -99,7 +99,8 @@ func functionRoles(s *Stack) []finding {
 // contract are the variables that the functions read: DESIGN's section 10, and what they read if it is there.
 var contract = []string{
 	"SPOTBATCH_ALLOWED_FAMILIES", "SPOTBATCH_ASSIGN_PUBLIC_IP", "SPOTBATCH_CLUSTER", "SPOTBATCH_EVENTS_QUEUE_URL",
-	"SPOTBATCH_EVENT_BUS", "SPOTBATCH_EXECUTE_COMMAND", "SPOTBATCH_LAUNCHES_PER_SECOND", "SPOTBATCH_PLATFORM_VERSION",
+	"SPOTBATCH_EVENT_BUS", "SPOTBATCH_EXECUTE_COMMAND", "SPOTBATCH_JOBS_QUEUE_URL", "SPOTBATCH_LAUNCHES_PER_SECOND",
+	"SPOTBATCH_PLATFORM_VERSION",
 	"SPOTBATCH_REJECTED_QUEUE_URL", "SPOTBATCH_RETENTION_DAYS", "SPOTBATCH_RUNNER", "SPOTBATCH_SECURITY_GROUPS",
 	"SPOTBATCH_SUBNETS", "SPOTBATCH_TABLE",
 }
@@ -133,7 +134,7 @@ func TestTheFunctionsAreToldTheDeployment(t *testing.T) {
 	want := map[string]string{
 		"SPOTBATCH_ALLOWED_FAMILIES": "report,etl,spotbatch-example", "SPOTBATCH_ASSIGN_PUBLIC_IP": "true",
 		"SPOTBATCH_CLUSTER": "spotbatch", "SPOTBATCH_EVENTS_QUEUE_URL": QueueURL("EventsQueue"), "SPOTBATCH_EVENT_BUS": "default",
-		"SPOTBATCH_EXECUTE_COMMAND": "false", "SPOTBATCH_LAUNCHES_PER_SECOND": "2.5", "SPOTBATCH_PLATFORM_VERSION": "LATEST",
+		"SPOTBATCH_EXECUTE_COMMAND": "false", "SPOTBATCH_JOBS_QUEUE_URL": QueueURL("JobsQueue"), "SPOTBATCH_LAUNCHES_PER_SECOND": "2.2", "SPOTBATCH_PLATFORM_VERSION": "LATEST",
 		"SPOTBATCH_REJECTED_QUEUE_URL": QueueURL("RejectedQueue"), "SPOTBATCH_RETENTION_DAYS": "30", "SPOTBATCH_RUNNER": "spotbatch",
 		"SPOTBATCH_SECURITY_GROUPS": "sg-1", "SPOTBATCH_SUBNETS": "subnet-1,subnet-2", "SPOTBATCH_TABLE": "Table",
 	}
@@ -144,7 +145,7 @@ func TestTheFunctionsAreToldTheDeployment(t *testing.T) {
 		}
 	}
 	settings, err := function.ReadSettings(func(name string) string { return want[name] })
-	if err != nil || settings.LaunchesPerSecond != 2.5 || len(settings.AllowedFamilies) != 3 || len(settings.Subnets) != 2 {
+	if err != nil || settings.LaunchesPerSecond != 2.2 || len(settings.AllowedFamilies) != 3 || len(settings.Subnets) != 2 {
 		t.Errorf("the functions read %+v, %v", settings, err)
 	}
 	stack = resolved(t, load(t), map[string]string{

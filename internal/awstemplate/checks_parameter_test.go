@@ -115,7 +115,7 @@ func TestTheFunctionsTakeWhatTheParametersTake(t *testing.T) {
 }
 
 // Fargate takes 20 RunTask calls a second: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/throttling.html
-func TestBothFunctionsAtFullConcurrencyLaunchTwentyTasksASecond(t *testing.T) {
+func TestBothFunctionsAtFullConcurrencyAndTheSweepLaunchTwentyTasksASecond(t *testing.T) {
 	t.Parallel()
 	template := load(t)
 	values := template.Parameters["Concurrency"].AllowedValues
@@ -124,12 +124,13 @@ func TestBothFunctionsAtFullConcurrencyLaunchTwentyTasksASecond(t *testing.T) {
 	}
 	for _, value := range values {
 		stack := resolved(t, template, with(map[string]string{"Concurrency": fmt.Sprint(value)}))
-		total := 0.0
+		total, sweeps := 0.0, 0.0
 		for _, id := range stack.OfType("AWS::Lambda::Function") {
 			share, err := strconv.ParseFloat(environmentOf(stack, id)["SPOTBATCH_LAUNCHES_PER_SECOND"], 64)
 			if err != nil {
 				t.Fatal(err)
 			}
+			sweeps = share // one more invocation of watch
 			for _, e := range all[eventSource](stack, "AWS::Lambda::EventSourceMapping") {
 				most, err := strconv.ParseFloat(fmt.Sprint(e.ScalingConfig.MaximumConcurrency), 64)
 				if e.FunctionName == id && err == nil {
@@ -137,8 +138,8 @@ func TestBothFunctionsAtFullConcurrencyLaunchTwentyTasksASecond(t *testing.T) {
 				}
 			}
 		}
-		if total != 20 {
-			t.Errorf("concurrency %v: %v launches a second", value, total)
+		if total += sweeps; total > 20 || total < 19 {
+			t.Errorf("concurrency %v: %v launches a second, want 20 and not more", value, total)
 		}
 	}
 }

@@ -162,7 +162,7 @@ func queueRetention(s *Stack) []finding {
 			found = append(found, finding{"redrive", id, target + " does not take its dead letters"})
 		case cmp.Or(end.MessageRetentionPeriod, 345600) <= cmp.Or(q.MessageRetentionPeriod, 345600):
 			found = append(found, finding{"redrive", id, "its dead letters may expire as soon as they are there"})
-		case q.RedrivePolicy.MaxReceiveCount != 10: // throttled invocations count too
+		case q.RedrivePolicy.MaxReceiveCount < 10 || q.RedrivePolicy.MaxReceiveCount > 30: // throttled invocations count too
 			found = append(found, finding{"redrive", id, "gives up after few tries, or goes on for days"})
 		}
 	}

@@ -1,7 +1,7 @@
 // Package doctor examines a deployment on AWS and says how to mend what is wrong with it.
 //
 // It is responsible for gathering facts through a Source and for judging them: facts in, a Finding out, one pure function a
-// check. It refuses to change anything and to print; the command line, its caller, does that. On AWS is the Source that asks
+// check. It refuses to change anything and to print; the command line, its caller, does that. AWS is the Source that asks
 // the services.
 //
 // The invariant it keeps: a fact that could not be had is never taken for a good one or a bad one. It is unknown, with the
@@ -96,7 +96,6 @@ type exam struct {
 	store         jobs.Store
 	now           time.Time
 	submit, watch Function
-	jobsQueue     Queue
 	eventsQueue   Queue
 	letters       []letterbox
 	findings      []Finding
@@ -249,11 +248,11 @@ func (e *exam) cluster(ctx context.Context) {
 }
 
 func (e *exam) queues(ctx context.Context) {
-	e.jobsQueue = e.fed(ctx, "jobs", e.JobsQueueURL, "SPOTBATCH_JOBS_QUEUE_URL", e.submit, e.SubmitFunction)
+	e.fed(ctx, "jobs", e.JobsQueueURL, "SPOTBATCH_JOBS_QUEUE_URL", e.submit, e.SubmitFunction)
 	e.eventsQueue = e.fed(ctx, "events", e.EventsQueueURL, "SPOTBATCH_EVENTS_QUEUE_URL", e.watch, e.WatchFunction)
 }
 
-// fed examines a queue and the event source mapping through which it feeds its function.
+// fed examines a queue and the event source mapping through which it feeds its function, and returns the queue.
 func (e *exam) fed(ctx context.Context, name, url, variable string, f Function, function string) Queue {
 	check := name + " queue"
 	if !e.named(check, url, variable) {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/aws/smithy-go"
 
+	awsadapter "github.com/spotbatch/spotbatch/internal/aws"
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 	"github.com/spotbatch/spotbatch/pkg/spot/ecs"
 )
@@ -32,12 +32,9 @@ func trouble(check, actions, what string, err error) Finding {
 	case ok && strings.Contains(strings.ToLower(failure.ErrorCode()), "accessdenied"):
 		return Finding{check, Unknown, "not allowed to look", "allow " + actions}
 	case ok:
-		return Finding{check, Unknown, failure.ErrorCode() + ": " + failure.ErrorMessage(), "run doctor again; it needs " + actions}
+		return Finding{check, Unknown, awsadapter.Words(err), "run doctor again; it needs " + actions}
 	}
-	if unreachable, ok := errors.AsType[*url.Error](err); ok {
-		err = unreachable // without what the SDK adds
-	}
-	return Finding{check, Unknown, err.Error(), "run doctor again"}
+	return Finding{check, Unknown, awsadapter.Words(err), "run doctor again"}
 }
 
 // missingCodes are how the services say that something is not there.
@@ -53,8 +50,7 @@ const identity = "identity"
 
 func judgeIdentity(arn, region string, err error) Finding {
 	if err != nil {
-		f := trouble(identity, "", "identity", err)
-		return Finding{identity, Problem, f.Found, "sign in: aws configure, aws sso login, or --profile; and look at --region"}
+		return Finding{identity, Problem, awsadapter.Words(err), "sign in: aws configure, aws sso login, or another --profile or --region"}
 	}
 	return Finding{identity, OK, arn + " in " + region, ""}
 }

@@ -52,6 +52,16 @@ func TestTrouble(t *testing.T) {
 	}
 }
 
+func TestWhoHasNoCredentialsIsToldHowToSignIn(t *testing.T) {
+	t.Parallel()
+	err := errors.New("get identity: get credentials: failed to refresh cached credentials, no EC2 IMDS role found")
+	got := judgeIdentity("", "eu-west-1", &smithy.OperationError{ServiceID: "STS", OperationName: "GetCallerIdentity", Err: err})
+	wantFinding(t, got, Problem, "there are no AWS credentials: sign in (aws configure, aws sso login)", "aws sso login, or another --profile")
+	if len("  mend: "+got.Mend) > 80 {
+		t.Errorf("%q does not fit a line", got.Mend)
+	}
+}
+
 func TestJudgeFunction(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -77,7 +87,7 @@ func TestJudgeFunction(t *testing.T) {
 func goodSettings() map[string]string {
 	return map[string]string{
 		"SPOTBATCH_RUNNER": "prod", "SPOTBATCH_TABLE": "jobs", "SPOTBATCH_CLUSTER": "main", "SPOTBATCH_SUBNETS": "subnet-1",
-		"SPOTBATCH_EVENT_BUS": "default", "SPOTBATCH_EVENTS_QUEUE_URL": "https://sqs/1/events",
+		"SPOTBATCH_EVENT_BUS": "default", "SPOTBATCH_EVENTS_QUEUE_URL": "https://sqs/1/events", "SPOTBATCH_JOBS_QUEUE_URL": "https://sqs/1/jobs",
 		"SPOTBATCH_REJECTED_QUEUE_URL": "https://sqs/1/rejected",
 	}
 }

@@ -16,7 +16,7 @@ const roundsMax = 12
 
 // move is the one path of the flow: record the observation, act, and record the act's answer, until nothing is left to do.
 func (e *Engine) move(ctx context.Context, j *jobs.Job, observe observation) (recorded, error) {
-	first, err := e.record(ctx, j, observe, mayCall)
+	first, err := e.record(ctx, j, observe, e.license(ctx))
 	if err != nil {
 		return first, err
 	}
@@ -36,6 +36,9 @@ func (e *Engine) carryOn(ctx context.Context, r *recorded) error {
 		}
 		answer, failed := e.act(ctx, r.job, r.act)
 		published := e.publish(ctx, r.job)
+		may := e.license(ctx)
+		may.call = round < roundsMax-1 && !failed // who has failed makes no further call, so it may not begin one
+		may.stopped = r.act == actStop
 		after, err := e.record(ctx, r.job, func(j *jobs.Job, at spot.Moment) spot.Seen {
 			seen := spot.Seen{}
 			if answer != nil {
@@ -45,12 +48,14 @@ func (e *Engine) carryOn(ctx context.Context, r *recorded) error {
 				j.Published(j.Internal.Unpublished)
 				seen.Changed = true
 			}
-			if failed || !published {
-				e.hasten(j, at)
+			if r.act != actNone && e.again(j, &j.Internal.CallsFailed, failed, at) {
+				seen.Changed = true
+			}
+			if e.again(j, &j.Internal.NewsFailed, !published, at) {
 				seen.Changed = true
 			}
 			return seen
-		}, round < roundsMax-1 && !failed) // who has failed makes no further call, so it may not begin one
+		}, may)
 		if err != nil {
 			return errors.Join(strays, err)
 		}
@@ -58,9 +63,6 @@ func (e *Engine) carryOn(ctx context.Context, r *recorded) error {
 		r.job, r.act = after.job, after.act
 		if failed || !after.seen.Changed || !published && r.act == actNone {
 			return strays
-		}
-		if after.act == actStop && answer == nil { // the task was just told to stop
-			r.act = actNone
 		}
 	}
 	return strays
@@ -71,7 +73,7 @@ func (e *Engine) carryOn(ctx context.Context, r *recorded) error {
 func (e *Engine) act(ctx context.Context, j *jobs.Job, what act) (answer observation, failed bool) {
 	switch what {
 	case actRun:
-		return e.runTask(ctx, j), false
+		return e.runTask(ctx, j)
 	case actSettle:
 		return e.settle(ctx, j)
 	case actStop:
@@ -91,7 +93,8 @@ func (e *Engine) act(ctx context.Context, j *jobs.Job, what act) (answer observa
 	return nil, false
 }
 
-func (e *Engine) runTask(ctx context.Context, j *jobs.Job) observation {
+// runTask launches. Whatever RunTask says is an answer; what fails is the look at a task that it says has stopped.
+func (e *Engine) runTask(ctx context.Context, j *jobs.Job) (answered observation, failed bool) {
 	call := spot.CurrentCall(j)
 	answer := e.Launcher.Run(ctx, spot.LaunchOf(e.Runner, j))
 	if answer.Kind == spot.AnswerTask && answer.Stopped {
@@ -99,9 +102,9 @@ func (e *Engine) runTask(ctx context.Context, j *jobs.Job) observation {
 		if err != nil {
 			e.callFailed(ctx, j, err)
 		}
-		answer.Described = tasks
+		answer.Described, failed = tasks, err != nil
 	}
-	return func(j *jobs.Job, at spot.Moment) spot.Seen { return spot.Answered(j, call, answer, e.Times, at) }
+	return func(j *jobs.Job, at spot.Moment) spot.Seen { return spot.Answered(j, call, answer, e.Times, at) }, failed
 }
 
 // settle asks ECS what became of a launch that may not be repeated.
@@ -147,15 +150,26 @@ func (e *Engine) callFailed(ctx context.Context, j *jobs.Job, err error) {
 	e.Log.WarnContext(ctx, "call failed", slog.String("job_id", j.JobID), slog.String("error", j.HideValues(err.Error())))
 }
 
-// publishRetryMax is the longest wait before a publication that failed is tried again.
-const publishRetryMax = 15 * time.Minute
-
-// hasten brings the due time forward after a call that failed.
-func (e *Engine) hasten(j *jobs.Job, at spot.Moment) {
-	wait := e.Times.CallRetry + jobs.Backoff(e.Times.CallRetry, 3, at.Roll)
-	if j.Ended() { // its publication alone is left, which no clock ends: what has failed for long is tried ever more seldom
-		wait = max(wait, min(at.Now.Sub(j.StoppedAt.Time)/2, publishRetryMax))
+// again counts the failures in a row of one kind of call and, if it has failed, has it made again soon. It reports whether that
+// changed the job.
+func (e *Engine) again(j *jobs.Job, failures *int, failed bool, at spot.Moment) bool {
+	if !failed {
+		changed := *failures > 0
+		*failures = 0
+		return changed
 	}
+	*failures++
+	e.hasten(j, *failures, at)
+	return true
+}
+
+// hasten brings the due time forward, for a call that is to be made soon. What fails again and again is tried ever more seldom.
+func (e *Engine) hasten(j *jobs.Job, failures int, at spot.Moment) {
+	dueWithin(j, e.Times.CallRetry+jobs.Backoff(e.Times.CallRetry, 2+failures, at.Roll), at)
+}
+
+// dueWithin brings the due time forward.
+func dueWithin(j *jobs.Job, wait time.Duration, at spot.Moment) {
 	soon := jobs.At(at.Now.Add(wait))
 	if j.Internal.DueAt.IsZero() || soon.Before(j.Internal.DueAt.Time) || !j.Internal.DueAt.After(at.Now) {
 		j.Internal.DueAt = soon
@@ -176,12 +190,13 @@ func (e *Engine) resume(ctx context.Context, j *jobs.Job) (*jobs.Job, error) {
 	now := e.Now()
 	step := spot.Next(j, now, e.Times)
 	idle := (step == spot.StepNone || step == spot.StepDescribe) && j.Internal.Unpublished == 0
-	if !e.stale(j, now) || idle && !e.due(j, now) {
+	if idle && !e.due(j, now) {
 		return j, nil
 	}
-	if hasTask(j) && e.due(j, now) {
-		if err := e.describe(ctx, []*jobs.Job{j}); err != nil {
-			return j, err
+	turn := step == spot.StepStop && j.Internal.CallsFailed == 0 // a stop that waited for its turn needs no look
+	if hasTask(j) && !turn && e.due(j, now) {
+		if failed := e.describe(ctx, []*jobs.Job{j}); len(failed) > 0 {
+			return j, errors.Join(failed...)
 		}
 		return e.Store.Get(ctx, j.JobID)
 	}

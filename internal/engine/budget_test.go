@@ -211,12 +211,12 @@ func TestRetryIsANewJobWithTheStoredRequest(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, failsWith3, succeeds)
 	w.submit("job-1", plainRequest)
-	if _, err := w.engine().Retry(t.Context(), "job-1"); !errors.Is(err, engine.ErrLive) {
+	if _, err := w.engine().Retry(t.Context(), "job-1", ""); !errors.Is(err, engine.ErrLive) {
 		t.Errorf("retry of a live job: %v, want ErrLive", err)
 	}
 	w.drain()
 	before := w.job("job-1")
-	again, err := w.engine().Retry(t.Context(), "job-1")
+	again, err := w.engine().Retry(t.Context(), "job-1", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,8 +227,24 @@ func TestRetryIsANewJobWithTheStoredRequest(t *testing.T) {
 	if after := w.job("job-1"); after.Version != before.Version {
 		t.Error("the old job was changed")
 	}
-	if _, err := w.engine().Retry(t.Context(), "nosuch"); !errors.Is(err, jobs.ErrNotFound) {
+	if _, err := w.engine().Retry(t.Context(), "nosuch", ""); !errors.Is(err, jobs.ErrNotFound) {
 		t.Errorf("retry of an unknown job: %v", err)
+	}
+}
+
+// TestARetryThatIsDeliveredTwiceIsOneJob: Lambda delivers an asynchronous invocation again.
+func TestARetryThatIsDeliveredTwiceIsOneJob(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, failsWith3, succeeds)
+	w.submit("job-1", plainRequest)
+	w.drain()
+	for range 2 {
+		if j, err := w.engine().Retry(t.Context(), "job-1", "job-2"); err != nil || j.JobID != "job-2" {
+			t.Errorf("the retry is %v, %v", j, err)
+		}
+	}
+	if n := count(w.ecs.calls, "RunTask"); n != 2 {
+		t.Errorf("%d RunTasks, want one for each of two jobs", n)
 	}
 }
 

@@ -24,7 +24,7 @@ type Launcher interface {
 	Run(ctx context.Context, launch spot.Launch) spot.Answer
 	// Stop calls StopTask.
 	Stop(ctx context.Context, arn, reason string) error
-	// Describe asks how tasks are; missing are those that ECS does not know.
+	// Describe asks how tasks are; missing are those that ECS does not know. What it tells beside an error holds.
 	Describe(ctx context.Context, arns []string) (tasks []spot.Task, missing []string, err error)
 	// Find lists the tasks, running and stopped, that carry startedBy and run the task definition.
 	Find(ctx context.Context, startedBy, taskDefinition string) ([]spot.Task, error)
@@ -46,11 +46,19 @@ type Waker interface {
 	SweepFrom(ctx context.Context, cursor string) error
 }
 
-// Pacer keeps launches under the rate that the account may start. It may hold the caller for a moment.
+// Pacer keeps calls under the rates that ECS takes them at. It may hold the caller for a moment.
 type Pacer interface {
-	// Launch takes leave for one RunTask on a provider; above 0 there is none, and the job's turn comes after that time.
-	Launch(ctx context.Context, provider jobs.CapacityProvider) time.Duration
+	// Launch takes leave for one RunTask; above 0 there is none, and the job's turn comes after that time.
+	Launch(ctx context.Context) time.Duration
+	// Stop takes leave for one StopTask.
+	Stop(ctx context.Context) time.Duration
 }
+
+// unpaced is the Pacer that lets every call go.
+type unpaced struct{}
+
+func (unpaced) Launch(context.Context) time.Duration { return 0 }
+func (unpaced) Stop(context.Context) time.Duration   { return 0 }
 
 // Meter counts what happens.
 type Meter interface {
@@ -70,7 +78,7 @@ type Config struct {
 	Launcher  Launcher
 	Publisher Publisher // nil: nothing is published, as on one machine
 	Waker     Waker     // nil: the sweep is soon enough
-	Pacer     Pacer     // nil: launches are not paced
+	Pacer     Pacer     // nil: calls are not paced
 	Meter     Meter     // nil: nothing is counted
 	Times     spot.Times
 	// Parallel is how many jobs a sweep moves at the same time; below 2 it moves them one after the other.
@@ -89,6 +97,11 @@ type Config struct {
 type Engine struct{ Config }
 
 // New makes an engine.
-func New(config Config) *Engine { return &Engine{config} }
+func New(config Config) *Engine {
+	if config.Pacer == nil {
+		config.Pacer = unpaced{}
+	}
+	return &Engine{config}
+}
 
 func (e *Engine) moment() spot.Moment { return spot.Moment{Now: e.Now(), Roll: e.Roll()} }

@@ -15,14 +15,16 @@ import (
 
 // hooks is a waker, a pacer and a meter that keep what they were told.
 type hooks struct {
-	wakes   map[string]time.Time
-	cursors []string
-	deaf    bool // the waker fails
-	waits   []time.Duration
-	asked   []jobs.CapacityProvider
-	saves   []string
-	late    []time.Duration
-	unknown int
+	wakes     map[string]time.Time
+	cursors   []string
+	deaf      bool // the waker fails
+	waits     []time.Duration
+	stopWaits []time.Duration
+	asked     int // how often leave to launch was asked for
+	askedStop int // and leave to stop
+	saves     []string
+	late      []time.Duration
+	unknown   int
 }
 
 func (h *hooks) WakeAt(_ context.Context, jobID string, at time.Time) error {
@@ -38,13 +40,23 @@ func (h *hooks) SweepFrom(_ context.Context, cursor string) error {
 	return nil
 }
 
-func (h *hooks) Launch(_ context.Context, provider jobs.CapacityProvider) time.Duration {
-	h.asked = append(h.asked, provider)
-	if len(h.waits) == 0 {
+func (h *hooks) Launch(context.Context) time.Duration {
+	h.asked++
+	return next(&h.waits)
+}
+
+func (h *hooks) Stop(context.Context) time.Duration {
+	h.askedStop++
+	return next(&h.stopWaits)
+}
+
+// next takes the first of the waits; there is none after the last.
+func next(waits *[]time.Duration) time.Duration {
+	if len(*waits) == 0 {
 		return 0
 	}
-	wait := h.waits[0]
-	h.waits = h.waits[1:]
+	wait := (*waits)[0]
+	*waits = (*waits)[1:]
 	return wait
 }
 
@@ -110,13 +122,96 @@ func TestAnUnansweredCallStaysUnansweredWhileItWaitsForItsTurn(t *testing.T) {
 	}
 }
 
-func TestTheLeaveIsAskedForTheProviderOfTheLaunch(t *testing.T) {
+// TestAStopWithoutLeaveWaitsForItsTurn: the cancel is stored and answered at once, and the turn needs no look at the task.
+func TestAStopWithoutLeaveWaitsForItsTurn(t *testing.T) {
+	t.Parallel()
+	w, h := hooked(t, taskScript{forever: true})
+	w.submit("job-1", plainRequest)
+	h.stopWaits = []time.Duration{40 * time.Second}
+	w.deliver(func(e *engine.Engine) error {
+		_, err := e.Cancel(t.Context(), "job-1", "not needed")
+		return err
+	})
+	turn := start.Add(40 * time.Second)
+	if j := w.job("job-1"); j.CancelRequestedAt.IsZero() || !j.Internal.DueAt.Equal(turn) || !h.wakes["job-1"].Equal(turn) {
+		t.Fatalf("cancel requested at %v, due at %v, wake-up at %v; want the turn at %v", j.CancelRequestedAt, j.Internal.DueAt, h.wakes["job-1"], turn)
+	}
+	before := len(w.ecs.calls)
+	w.now = turn
+	w.deliver(func(e *engine.Engine) error { return e.Wake(t.Context(), "job-1") })
+	if calls := w.ecs.calls[before:]; len(calls) != 1 || calls[0] != "StopTask" {
+		t.Errorf("at its turn the calls are %q, want StopTask alone", calls)
+	}
+}
+
+// TestAClockThatWaitsForItsTurnStopsNoTaskThatStartsMeanwhile: the task has not run for 30 minutes, the turn to stop it is nine
+// minutes away, and it runs after one.
+func TestAClockThatWaitsForItsTurnStopsNoTaskThatStartsMeanwhile(t *testing.T) {
+	t.Parallel()
+	w, h := hooked(t, taskScript{pending: true, silent: true})
+	w.submit("job-1", plainRequest)
+	h.stopWaits = []time.Duration{9 * time.Minute}
+	w.sweepAt(31 * time.Minute)
+	turn := start.Add(40 * time.Minute)
+	if j := w.job("job-1"); j.Live().Internal.StopCause != "" || !j.Internal.DueAt.Equal(turn) {
+		t.Fatalf("decided: %q, due at %v; want nothing decided before the turn at %v", j.Live().Internal.StopCause, j.Internal.DueAt, turn)
+	}
+	task := w.ecs.tasks[0]
+	w.now = start.Add(32 * time.Minute)
+	task.LastStatus, task.StartedAt, task.Version = "RUNNING", w.now, task.Version+1
+	w.observe(task.Task)
+	w.now = turn
+	w.deliver(func(e *engine.Engine) error { return e.Wake(t.Context(), "job-1") })
+	if j := w.job("job-1"); count(w.ecs.calls, "StopTask") > 0 || j.Status != jobs.StatusRunning {
+		t.Errorf("%v: %s", w.ecs.calls, tell(j))
+	}
+}
+
+// TestAStopTakesOneLeaveForEachCall: what its answer leads to takes none.
+func TestAStopTakesOneLeaveForEachCall(t *testing.T) {
+	t.Parallel()
+	w, h := hooked(t, runsOn)
+	w.submit("job-1", plainRequest)
+	w.drain()
+	e := w.engine()
+	e.Launcher = failingStop{e.Launcher}
+	_, _ = e.Cancel(t.Context(), "job-1", "")
+	w.now = w.job("job-1").Internal.DueAt.Time
+	w.deliver(func(e *engine.Engine) error { return e.Wake(t.Context(), "job-1") })
+	if n := count(w.ecs.calls, "StopTask"); n != 1 || h.askedStop != 2 {
+		t.Errorf("leave was asked for %d times, for a call that failed and %d that did not", h.askedStop, n)
+	}
+	w.drain()
+	if h.askedStop != 2 {
+		t.Errorf("the task's end took leave to stop it")
+	}
+}
+
+// panics is a Meter to which something happens.
+type panics struct{ engine.Meter }
+
+func (panics) Late(time.Duration) { panic("secret") }
+
+func TestAPanicInASweepIsAnErrorOfItsJob(t *testing.T) {
+	t.Parallel()
+	w, h := hooked(t, succeeds)
+	w.submit("job-1", plainRequest)
+	w.now = start.Add(20 * time.Minute)
+	e := w.engine()
+	e.Parallel, e.Meter = 2, panics{h}
+	_, err := e.Sweep(t.Context(), "", time.Time{})
+	if err == nil || !strings.Contains(err.Error(), "panic: string") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("the sweep answers %v", err)
+	}
+}
+
+func TestEachLaunchAsksForLeaveWhateverItsProvider(t *testing.T) {
 	t.Parallel()
 	w, h := hooked(t, interrupted, succeeds)
 	w.submit("job-1", plainRequest)
 	w.drain()
-	if got := fmt.Sprint(h.asked); got != "[FARGATE_SPOT FARGATE]" {
-		t.Errorf("leave was asked for %v", got)
+	if h.asked != 2 {
+		t.Errorf("leave was asked for %d times, want once for Spot and once for on-demand", h.asked)
 	}
 }
 
@@ -165,16 +260,47 @@ func TestASweepThatRunsOutOfTimeHandsTheRestOver(t *testing.T) {
 	}
 	w.now = start.Add(2 * time.Minute)
 	visited, err := w.engine().Sweep(t.Context(), "", w.now) // its time is over at once
-	if err != nil || visited != 100 || len(h.cursors) != 1 || len(h.late) != 100 || h.late[0] != time.Minute {
+	if err != nil || visited != 100 || len(h.cursors) != 2 || len(h.late) != 100 || h.late[0] != time.Minute {
 		t.Fatalf("visited %d, handed over %v, late %d: %v", visited, h.cursors, len(h.late), err)
 	}
-	n, err := w.engine().Sweep(t.Context(), h.cursors[0], w.now)
-	if err != nil || n != 100 || len(h.cursors) != 1 {
-		t.Fatalf("the one that goes on visited %d and handed over %d times: %v", n, len(h.cursors)-1, err)
+	// The parts go on side by side: none visits a job of another, and together they visit all.
+	for _, cursor := range h.cursors {
+		n, err := w.engine().Sweep(t.Context(), cursor, w.now)
+		if visited += n; err != nil || n == 0 || n > 200 || len(h.cursors) != 2 {
+			t.Errorf("a part visited %d and handed over %d times: %v", n, len(h.cursors)-2, err)
+		}
+	}
+	if visited != many || len(h.late) != many {
+		t.Errorf("all parts visited %d, of which %d were due; want each of %d once", visited, len(h.late), many)
+	}
+}
+
+func TestASweepThatGoesOnLeavesWhatItDoesNotReachToTheNextOne(t *testing.T) {
+	t.Parallel()
+	w, h := hooked(t)
+	const many = 1000
+	for i := range many {
+		h.waits = []time.Duration{time.Minute}
+		w.submit(fmt.Sprintf("job-%d", i), plainRequest)
+	}
+	w.now = start.Add(2 * time.Minute)
+	n, err := w.engine().Sweep(t.Context(), "1/2:", w.now) // its time is over at once
+	if err != nil || n < 50 || n > 200 || len(h.cursors) != 0 {
+		t.Errorf("visited %d, handed over %v: %v", n, h.cursors, err)
 	}
 	n, err = w.engine().Sweep(t.Context(), "", time.Time{})
-	if err != nil || n != many-200 {
+	if err != nil || n < many-200 || n > many-50 {
 		t.Errorf("the next sweep visited %d: %v", n, err)
+	}
+}
+
+func TestACursorThatNoSweepWroteIsRefused(t *testing.T) {
+	t.Parallel()
+	w, _ := hooked(t)
+	for _, cursor := range []string{"due:1", "0/1:", "4/4:", "-1/4:", "1/4", "1/17:x", "a/b:c", ":"} {
+		if _, err := w.engine().Sweep(t.Context(), cursor, time.Time{}); err == nil {
+			t.Errorf("%q is taken", cursor)
+		}
 	}
 }
 
@@ -199,7 +325,7 @@ func TestAPublicationThatFailsForGoodIsTriedEverMoreSeldom(t *testing.T) {
 		w.now = w.job("job-1").Internal.DueAt.Time
 		w.deliver(func(e *engine.Engine) error { return e.Wake(t.Context(), "job-1") })
 	}
-	if tries > 150 || tries < 90 {
+	if tries > 250 || tries < 90 {
 		t.Errorf("tried %d times in a day", tries)
 	}
 	w.mute = false

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/spotbatch/spotbatch/pkg/jobs"
@@ -36,10 +37,8 @@ const conflictsMax = 20
 
 // record applies an observation, decides what follows, and saves both in one conditional write: the intent is stored before
 // the act. Where the observation changes nothing, nothing is saved.
-// Unless mayCall, the next call is left to who comes when the job is due.
-func (e *Engine) record(ctx context.Context, j *jobs.Job, observe observation, calls bool) (recorded, error) {
+func (e *Engine) record(ctx context.Context, j *jobs.Job, observe observation, may license) (recorded, error) {
 	writeID := e.NewID()
-	leave := e.leave(ctx)
 	for range conflictsMax {
 		at := e.moment()
 		next := j.Clone()
@@ -47,7 +46,8 @@ func (e *Engine) record(ctx context.Context, j *jobs.Job, observe observation, c
 		if !seen.Changed {
 			return recorded{job: j, seen: seen}, nil
 		}
-		planned := e.plan(next, at, calls, leave)
+		may.lookedAt = seen.LookedAt
+		planned := e.plan(next, at, may)
 		e.stamp(j, next, writeID, at)
 		if err := jobs.Check(j, next); err != nil {
 			return recorded{}, err
@@ -58,7 +58,7 @@ func (e *Engine) record(ctx context.Context, j *jobs.Job, observe observation, c
 			return recorded{next, seen, planned}, nil
 		}
 		if !errors.Is(err, jobs.ErrConflict) {
-			return recorded{}, fmt.Errorf("save job %s: %w", j.JobID, err)
+			return recorded{}, err // the Store says of which job
 		}
 		if j, err = e.Store.Get(ctx, j.JobID); err != nil {
 			return recorded{}, fmt.Errorf("reload job: %w", err)
@@ -70,36 +70,62 @@ func (e *Engine) record(ctx context.Context, j *jobs.Job, observe observation, c
 	return recorded{}, fmt.Errorf("save job %s: %w %d times over", j.JobID, jobs.ErrConflict, conflictsMax)
 }
 
-// mayCall lets record and plan begin a call.
-const mayCall = true
+// license is what whoever records may do about the job's next step.
+type license struct {
+	// call: make a call. An intent is only ever stored by who then makes it: one without a call would count as a call without
+	// an answer.
+	call bool
+	// lookedAt is when ECS was asked how the task is; zero: it was not. A clock that was over by then may stop the task: else it may
+	// have started, or ended, before its time, and nobody here has heard of it.
+	lookedAt time.Time
+	// stopped: the task has just been told to stop, and need not be told again.
+	stopped bool
+	// launch and stop take the pacer's leave, once, however often the save that needs it is repeated. A time above 0 says that
+	// there is none for so long.
+	launch, stop func() time.Duration
+}
 
-// plan carries out the steps that only change the job, and the intent of the step that calls. An intent is only ever stored
-// by who then makes the call: one without a call would count as a call without an answer.
-func (e *Engine) plan(j *jobs.Job, at spot.Moment, calls bool, leave leave) act {
+// license allows a call.
+func (e *Engine) license(ctx context.Context) license {
+	return license{
+		call:   true,
+		launch: sync.OnceValue(func() time.Duration { return e.Pacer.Launch(ctx) }),
+		stop:   sync.OnceValue(func() time.Duration { return e.Pacer.Stop(ctx) }),
+	}
+}
+
+// allows reports whether the job's next step is for who has the license.
+func (e *Engine) allows(may license, j *jobs.Job, step spot.Step) bool {
+	switch step {
+	case spot.StepEnd:
+		return true
+	case spot.StepDecideStop:
+		return may.call && spot.ClockOver(j, may.lookedAt, e.Times) != ""
+	default:
+		return may.call
+	}
+}
+
+// plan carries out the steps that only change the job, and the intent of the step that calls. What it may not do is left to who
+// comes soon.
+func (e *Engine) plan(j *jobs.Job, at spot.Moment, may license) act {
 	for {
 		step := spot.Next(j, at.Now, e.Times)
-		if !calls && step != spot.StepEnd && step != spot.StepDecideStop {
-			e.hasten(j, at)
+		if !e.allows(may, j, step) {
+			e.hasten(j, j.Internal.CallsFailed, at)
 			return actNone
 		}
-		if step == spot.StepCallAgain && j.NextAttemptAt.IsZero() && !e.stale(j, at.Now) {
-			return actNone // whoever saved the call may be making it: this is somebody else's job, met after a conflict
+		if step == spot.StepCallAgain && e.calling(j, at.Now) || step == spot.StepStop && may.stopped {
+			return actNone
 		}
-		if step == spot.StepBegin || step == spot.StepRelaunch || step == spot.StepCallAgain {
-			provider := spot.Provider(j)
-			if a := j.Live(); a != nil {
-				provider = a.CapacityProvider
-			}
-			if wait := leave(provider); wait > 0 {
-				j.WaitForTurn(at.Now.Add(wait))
-				return actNone
-			}
+		if awaitsTurn(j, step, at, may) {
+			return actNone
 		}
 		switch step {
 		case spot.StepEnd:
 			spot.EndUnstarted(j, e.Times, at)
 		case spot.StepDecideStop:
-			j.DecideStop(spot.ClockOver(j, at.Now, e.Times))
+			j.DecideStop(spot.ClockOver(j, may.lookedAt, e.Times))
 		case spot.StepBegin:
 			if len(j.Attempts) < jobs.AttemptsMax {
 				j.BeginAttempt(spot.Provider(j), at.Now)
@@ -122,18 +148,22 @@ func (e *Engine) plan(j *jobs.Job, at spot.Moment, calls bool, leave leave) act 
 	}
 }
 
-// leave takes leave to launch on a provider; above 0 there is none for so long.
-type leave func(jobs.CapacityProvider) time.Duration
-
-// leave asks the pacer once, however often the save that needs it is repeated.
-func (e *Engine) leave(ctx context.Context) leave {
-	asked, wait := false, time.Duration(0)
-	return func(provider jobs.CapacityProvider) time.Duration {
-		if !asked && e.Pacer != nil {
-			asked, wait = true, e.Pacer.Launch(ctx, provider)
+// awaitsTurn takes the pacer's leave for the step, and reports whether there was none: the job is then due when its turn comes.
+// A stop that is decided is carried out without another look, so a clock decides none before its turn: a task that starts
+// meanwhile has kept the clock.
+func awaitsTurn(j *jobs.Job, step spot.Step, at spot.Moment, may license) bool {
+	wait := time.Duration(0)
+	switch step {
+	case spot.StepBegin, spot.StepRelaunch, spot.StepCallAgain:
+		if wait = may.launch(); wait > 0 {
+			j.WaitForTurn(at.Now.Add(wait))
 		}
-		return wait
+	case spot.StepDecideStop, spot.StepStop:
+		if wait = may.stop(); wait > 0 {
+			dueWithin(j, wait, at)
+		}
 	}
+	return wait > 0
 }
 
 // saved follows each save: it logs and counts the decision, and asks for a wake-up where the sweep would come late.
@@ -179,11 +209,17 @@ func (e *Engine) stamp(before, next *jobs.Job, writeID string, at spot.Moment) {
 
 // toPublish reports whether a save records something that the world is told: an end, or an attempt that Spot took.
 func toPublish(before, next *jobs.Job) bool {
-	interrupted := func(c jobs.Cause) bool { return c == jobs.CauseSpotInterruption }
 	if before == nil {
 		return next.Ended()
 	}
+	interrupted := jobs.CauseSpotInterruption.Is
 	return next.Ended() && !before.Ended() || next.Count(interrupted) > before.Count(interrupted)
+}
+
+// calling reports whether whoever saved the call for the live attempt's task may still be making it. A job is met in that state
+// after a conflict, or where it is due sooner than a call may take.
+func (e *Engine) calling(j *jobs.Job, now time.Time) bool {
+	return j.NextAttemptAt.IsZero() && now.Sub(j.Live().Internal.CalledAt.Time) <= e.Times.FunctionTimeout
 }
 
 // stale reports whether nobody else can be at work on the job: its due time has passed, or whoever saved it last has

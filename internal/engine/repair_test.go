@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -121,9 +123,44 @@ func TestOneBadJobDoesNotKeepTheOthersFromTheirTurn(t *testing.T) {
 	}
 	w.store = poisonedStore{w.store, "job-005"}
 	w.now = w.now.Add(20 * time.Minute)
-	visited, err := w.engine().Sweep(t.Context(), "", time.Time{})
-	if visited != 150 || err == nil {
-		t.Errorf("%d of 150 visited, error %v; want all, and the one error told", visited, err)
+	var log strings.Builder
+	e := w.engine()
+	e.Log = slog.New(slog.NewTextHandler(&log, nil))
+	visited, err := e.Sweep(t.Context(), "", time.Time{})
+	if visited != 150 || err == nil || strings.Count(log.String(), "poison") != 1 {
+		t.Errorf("%d of 150 visited, error %v, log:\n%s\nwant all, and the one error told, and logged once", visited, err, &log)
+	}
+}
+
+// brokenStore finds nothing out; leave is called while it is asked.
+type brokenStore struct {
+	jobs.Store
+	leave func()
+}
+
+func (b brokenStore) Due(context.Context, time.Time, string, int) ([]string, string, error) {
+	b.leave()
+	return nil, "", errors.New("the disk is gone")
+}
+
+func TestASweepLogsWhatFailedUnlessItsCallerHasGone(t *testing.T) {
+	t.Parallel()
+	for want, leaves := range []bool{true, false} {
+		ctx, leave := context.WithCancel(t.Context())
+		defer leave()
+		w := newWorld(t)
+		w.store = brokenStore{w.store, func() {
+			if leaves {
+				leave()
+			}
+		}}
+		var log strings.Builder
+		e := w.engine()
+		e.Log = slog.New(slog.NewTextHandler(&log, nil))
+		_, err := e.Sweep(ctx, "", time.Time{})
+		if got := strings.Count(log.String(), "the disk is gone"); err == nil || got != want {
+			t.Errorf("error %v, logged %d times, want %d", err, got, want)
+		}
 	}
 }
 
@@ -191,9 +228,7 @@ func TestASettlingThatFailedWaitsBeforeItIsTriedAgain(t *testing.T) {
 	w.submit("job-1", plainRequest)
 	w.deliver(func(e *engine.Engine) error { _, err := e.Cancel(t.Context(), "job-1", ""); return err })
 	w.now = w.now.Add(10 * time.Minute)
-	e := w.engine()
-	e.Launcher = failingFind{e.Launcher}
-	_, _ = e.Sweep(t.Context(), "", time.Time{})
+	_ = w.sweepBy(failingFind{w.ecs})
 	if j := w.job("job-1"); !j.Internal.DueAt.After(w.now) {
 		t.Errorf("due at %v, which has passed at %v: everybody would ask ECS at once", j.Internal.DueAt, w.now)
 	}

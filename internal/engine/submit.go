@@ -68,27 +68,20 @@ func (e *Engine) accept(ctx context.Context, jobID string, request jobs.Request,
 func (e *Engine) create(ctx context.Context, acceptance jobs.Acceptance) (*jobs.Job, error) {
 	at := e.moment()
 	j := jobs.Accepted(acceptance, at.Now)
-	r := recorded{job: j, act: e.plan(j, at, mayCall, e.leave(ctx))}
-	writeID := e.NewID()
-	e.stamp(nil, j, writeID, at)
+	planned := e.plan(j, at, e.license(ctx))
+	e.stamp(nil, j, e.NewID(), at)
 	if err := jobs.Check(nil, j); err != nil {
 		return nil, err
 	}
-	switch err := e.Store.Create(ctx, j); {
-	case errors.Is(err, jobs.ErrExists):
-		stored, err := e.Store.Get(ctx, j.JobID)
-		if err != nil {
-			return nil, fmt.Errorf("reload job: %w", err)
-		}
-		if stored.Internal.WriteID != writeID {
-			return e.resubmitted(ctx, stored, acceptance.Fingerprint)
-		}
-		r.job = stored // our own write had succeeded; its answer was lost
-	case err != nil:
-		return nil, fmt.Errorf("create job %s: %w", j.JobID, err)
-	default:
-		e.saved(ctx, nil, j, at.Now)
+	stored, err := e.store(ctx, j)
+	if err != nil {
+		return nil, err
 	}
+	if stored.Internal.WriteID != j.Internal.WriteID {
+		return e.resubmitted(ctx, stored, acceptance.Fingerprint)
+	}
+	e.saved(ctx, nil, j, at.Now)
+	r := recorded{job: stored, act: planned}
 	// The job is stored: whatever the launch said, the request is accepted, and its due time makes somebody carry on.
 	if err := e.carryOn(ctx, &r); err != nil {
 		e.Log.WarnContext(ctx, "the job is stored; its launch is left to the sweep",
@@ -132,22 +125,37 @@ func (e *Engine) Reject(ctx context.Context, s Submission, why error) error {
 	at := e.moment()
 	j := jobs.Rejected(s.JobID, name, fingerprintOf(s.Body), why.Error(), at.Now)
 	e.stamp(nil, j, e.NewID(), at)
-	switch err := e.Store.Create(ctx, j); {
-	case errors.Is(err, jobs.ErrExists):
-		return nil
-	case err != nil:
-		return fmt.Errorf("create job %s: %w", s.JobID, err)
+	ours, err := e.store(ctx, j)
+	if err != nil || ours.Internal.WriteID != j.Internal.WriteID {
+		return err
 	}
 	e.saved(ctx, nil, j, at.Now)
-	r := recorded{job: j}
-	return e.carryOn(ctx, &r)
+	return e.carryOn(ctx, &recorded{job: ours})
+}
+
+// store creates a job and returns what is stored under its id: this job, also if the answer to an earlier try of the write was
+// lost (its write id tells), or the one that was there.
+func (e *Engine) store(ctx context.Context, j *jobs.Job) (*jobs.Job, error) {
+	err := e.Store.Create(ctx, j)
+	if err == nil {
+		return j, nil
+	}
+	if !errors.Is(err, jobs.ErrExists) {
+		return nil, err // the Store says of which job
+	}
+	stored, err := e.Store.Get(ctx, j.JobID)
+	if err != nil {
+		return nil, fmt.Errorf("reload job: %w", err)
+	}
+	return stored, nil
 }
 
 // ErrLive says that the job has not ended, so it cannot be retried.
 var ErrLive = errors.New("the job has not ended")
 
-// Retry submits an ended job's stored, pinned request as a new job. The old job never changes.
-func (e *Engine) Retry(ctx context.Context, jobID string) (*jobs.Job, error) {
+// Retry submits an ended job's stored, pinned request as a new job, whose id is newID ("" = a new one): who asks again with the same
+// one is answered with the same job. The old job never changes.
+func (e *Engine) Retry(ctx context.Context, jobID, newID string) (*jobs.Job, error) {
 	old, err := e.Store.Get(ctx, jobID)
 	if err != nil {
 		return nil, fmt.Errorf("retry job %s: %w", jobID, err)
@@ -164,7 +172,10 @@ func (e *Engine) Retry(ctx context.Context, jobID string) (*jobs.Job, error) {
 	if err != nil {
 		return nil, fmt.Errorf("retry job %s: %w", jobID, err)
 	}
-	return e.accept(ctx, e.NewID(), request, fingerprintOf(body), jobID)
+	if newID == "" {
+		newID = e.NewID()
+	}
+	return e.accept(ctx, newID, request, fingerprintOf(body), jobID)
 }
 
 // Cancel asks for a job's end. The answer is the job as it stands: CANCELLED if no task can exist, ended before, or live

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,48 +19,64 @@ const sweepPage = 100
 
 // Sweep visits the jobs that are due and does for each what its next step says: it finds what events did not tell. It goes on
 // from a cursor ("" = the beginning), and begins no further page once until has passed (zero: it reaches the end): what it did
-// not reach stays due and is handed to the waker, once: the sweep that goes on leaves the rest to the next one. It returns how
-// many jobs it visited.
+// not reach stays due and is handed to the waker in parts, once: a sweep that goes on leaves the rest to the next one. It
+// returns how many jobs it visited. What failed it has logged, a line each; its callers need not.
 func (e *Engine) Sweep(ctx context.Context, cursor string, until time.Time) (visited int, err error) {
-	var failed error // of single jobs: the others have their turn all the same
-	begins := cursor == ""
+	var failed []error // of single jobs: the others have their turn all the same
+	fail := func(errs ...error) {
+		failed = append(failed, errs...)
+		if errors.Is(ctx.Err(), context.Canceled) { // the caller has gone, and needs no word of what that cut short
+			return
+		}
+		for _, err := range errs {
+			e.Log.ErrorContext(ctx, "sweep", slog.String("error", err.Error()))
+		}
+	}
+	mine, cursor, err := parseCursor(cursor)
+	if err != nil {
+		fail(err)
+		return 0, err
+	}
 	for first := true; ctx.Err() == nil; first = false {
 		if !first && !until.IsZero() && !e.Now().Before(until) {
-			if begins {
-				failed = errors.Join(failed, e.handOver(ctx, cursor))
-			}
-			return visited, failed
+			fail(e.handOver(ctx, mine, cursor)...)
+			break
 		}
-		ids, next, err := e.Store.Due(ctx, e.Now(), cursor, sweepPage)
+		ids, next, err := e.Store.Due(ctx, e.Now(), cursor, sweepPage*mine.of) // of which the part has about a page
 		if err != nil {
-			return visited, errors.Join(failed, fmt.Errorf("list due jobs: %w", err))
+			fail(fmt.Errorf("list due jobs: %w", err))
+			break
 		}
+		ids = slices.DeleteFunc(ids, func(id string) bool { return !mine.has(id) })
 		visited += len(ids)
-		failed = errors.Join(failed, e.visit(ctx, ids))
+		fail(e.visit(ctx, ids)...)
 		if next == "" {
 			break
 		}
 		cursor = next
 	}
-	return visited, failed
+	return visited, errors.Join(failed...)
 }
 
-// handOver leaves the rest of a sweep to another process, side by side with the next sweep: what both meet is done once.
-func (e *Engine) handOver(ctx context.Context, cursor string) error {
-	if e.Waker == nil {
+// handOver leaves the rest of a whole sweep to other processes, side by side with each other and with the next sweep. What two
+// meet is done once.
+func (e *Engine) handOver(ctx context.Context, mine part, cursor string) (failed []error) {
+	if e.Waker == nil || mine.of > 1 {
 		return nil
 	}
-	if err := e.Waker.SweepFrom(ctx, cursor); err != nil {
-		return fmt.Errorf("hand the rest of the sweep over: %w", err)
+	for n := range sweepParts {
+		if err := e.Waker.SweepFrom(ctx, part{n, sweepParts}.cursor(cursor)); err != nil {
+			failed = append(failed, fmt.Errorf("hand the rest of the sweep over: %w", err))
+		}
 	}
-	return nil
+	return failed
 }
 
 // visit carries on with each job. One that fails does not keep the others from their turn.
-func (e *Engine) visit(ctx context.Context, ids []string) error {
+func (e *Engine) visit(ctx context.Context, ids []string) []error {
 	var mu sync.Mutex
 	var describe []*jobs.Job
-	err := e.parallel(ctx, len(ids), func(i int) error {
+	failed := e.parallel(len(ids), func(i int) error {
 		j, err := e.Store.Get(ctx, ids[i])
 		if errors.Is(err, jobs.ErrNotFound) {
 			return nil
@@ -82,46 +100,93 @@ func (e *Engine) visit(ctx context.Context, ids []string) error {
 		_, err = e.move(ctx, j, e.touch)
 		return err
 	})
-	return errors.Join(err, e.describe(ctx, describe))
+	return append(failed, e.describe(ctx, describe)...)
 }
 
 // describe asks ECS how the tasks of due jobs are and takes each answer in.
-func (e *Engine) describe(ctx context.Context, due []*jobs.Job) error {
+func (e *Engine) describe(ctx context.Context, due []*jobs.Job) []error {
 	if len(due) == 0 {
 		return nil
 	}
-	arns := make([]string, len(due))
+	looks, arns := map[string]*look{}, make([]string, len(due))
 	for i, j := range due {
-		arns[i] = j.Live().TaskARN
+		a := j.Live()
+		arns[i] = a.TaskARN
+		looks[a.TaskARN] = &look{arn: a.TaskARN, attempt: a.Number, asked: e.Now()}
 	}
-	tasks, missing, failed := e.Launcher.Describe(ctx, arns)
-	told := map[string]spot.Task{}
+	tasks, missing, silent := e.Launcher.Describe(ctx, arns)
 	for _, t := range tasks {
-		told[t.ARN] = t
-	}
-	lost := map[string]bool{}
-	for _, arn := range missing {
-		lost[arn] = true
-	}
-	return errors.Join(failed, e.parallel(ctx, len(due), func(i int) error {
-		if failed != nil && spot.Next(due[i], e.Now(), e.Times) == spot.StepDescribe {
-			return nil // it stays due; a clock or a cancel does not wait for ECS to describe
+		if l := looks[t.ARN]; l != nil {
+			l.task = &t
 		}
-		arn := arns[i]
-		_, err := e.move(ctx, due[i], func(j *jobs.Job, at spot.Moment) spot.Seen {
-			seen := spot.Seen{}
-			if t, ok := told[arn]; ok && j.Last() != nil {
-				seen = spot.TaskSeen(j, due[i].Live().Number, t, at)
-			} else if lost[arn] {
-				seen = spot.TaskMissing(j, arn, e.Times, at)
-			}
-			if !seen.Changed { // nothing new: only the due time moves on
-				seen.Changed = e.touch(j, at).Changed
-			}
-			return seen
-		})
+	}
+	for _, arn := range missing {
+		if l := looks[arn]; l != nil {
+			l.missing = true
+		}
+	}
+	failed := e.parallel(len(due), func(i int) error {
+		j, l := due[i], looks[arns[i]]
+		if silent != nil && l.task == nil && !l.missing && !e.actsBlind(j) && j.Internal.Unpublished == 0 {
+			return nil // it stays due
+		}
+		_, err := e.move(ctx, j, e.taken(l))
 		return err
-	}))
+	})
+	if silent != nil {
+		failed = append(failed, silent)
+	}
+	return failed
+}
+
+// look is one look at the task of a due job: when ECS was asked, and what it told, if anything.
+type look struct {
+	arn     string
+	attempt int
+	asked   time.Time
+	task    *spot.Task
+	missing bool
+}
+
+// taken is the observation that a look was taken at a due job. The job may have moved on since, to another task even.
+func (e *Engine) taken(l *look) observation {
+	return func(j *jobs.Job, at spot.Moment) spot.Seen {
+		seen := spot.Seen{}
+		switch {
+		case l.task != nil:
+			seen = spot.TaskLooked(j, l.attempt, *l.task, l.asked, e.Times, at)
+		case l.missing:
+			seen = spot.TaskMissing(j, l.arn, e.Times, at)
+		}
+		if !seen.Changed { // nothing new: only the due time moves on
+			seen.Changed = e.touch(j, at).Changed
+		}
+		a := j.Live()
+		inVain := a != nil && a.TaskARN == l.arn && seen.LookedAt.IsZero() && spot.ClockOver(j, l.asked, e.Times) != ""
+		switch {
+		case inVain && e.actsBlind(j):
+			seen.LookedAt = l.asked
+		case inVain: // ECS is behind what was heard, or says nothing
+			j.Internal.CallsFailed++
+		}
+		return seen
+	}
+}
+
+// blindAfter is for how long, once its time has come, a stop for not having started waits for DescribeTasks to tell.
+const blindAfter = time.Hour
+
+// actsBlind reports whether the job's next step may be taken though DescribeTasks tells nothing: a cancel, a stop that is decided,
+// a clock of a task that is known to run. Whether a task has started only a look can tell, so that waits for one, an hour at most.
+func (e *Engine) actsBlind(j *jobs.Job) bool {
+	switch now := e.Now(); spot.Next(j, now, e.Times) {
+	case spot.StepDescribe:
+		return false
+	case spot.StepDecideStop:
+		return j.Live().Status == jobs.AttemptRunning || spot.ClockOver(j, now.Add(-blindAfter), e.Times) != ""
+	default:
+		return true
+	}
 }
 
 // hasTask reports whether the job's live attempt has a task. What is due for such a job rests on how the task is now: its end
@@ -131,29 +196,35 @@ func hasTask(j *jobs.Job) bool {
 	return a != nil && a.TaskARN != ""
 }
 
-// parallel runs n pieces of work, Parallel at a time, and joins their errors.
-func (e *Engine) parallel(ctx context.Context, n int, work func(i int) error) error {
+// parallel runs n pieces of work, Parallel at a time, and returns their errors. Side by side a panic fails its piece alone; one
+// after the other it passes: tests and the simulation end a process by it.
+func (e *Engine) parallel(n int, work func(i int) error) []error {
 	errs := make([]error, n)
-	do := func(i int) {
-		if errs[i] = work(i); errs[i] != nil {
-			e.Log.ErrorContext(ctx, "sweep", slog.String("error", errs[i].Error()))
-		}
-	}
 	if e.Parallel < 2 {
 		for i := range n {
-			do(i)
+			errs[i] = work(i)
 		}
-		return errors.Join(errs...)
+		return errorsOf(errs)
 	}
 	slots := make(chan struct{}, e.Parallel)
 	var wg sync.WaitGroup
 	for i := range n {
 		slots <- struct{}{}
 		wg.Go(func() {
-			defer func() { <-slots }()
-			do(i)
+			defer func() {
+				if trouble := recover(); trouble != nil { // it would take the process along, and all that is in work there
+					errs[i] = fmt.Errorf("panic: %T at %s", trouble, debug.Stack()) // its text may hold what must not be logged
+				}
+				<-slots
+			}()
+			errs[i] = work(i)
 		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return errorsOf(errs)
+}
+
+// errorsOf leaves the pieces out that did not fail.
+func errorsOf(errs []error) []error {
+	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 }

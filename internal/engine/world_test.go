@@ -97,16 +97,30 @@ func (w *world) submit(id, body string) {
 	})
 }
 
+func (w *world) observe(t spot.Task) {
+	w.t.Helper()
+	w.deliver(func(e *engine.Engine) error {
+		_, err := e.Observe(w.t.Context(), t)
+		return err
+	})
+}
+
+// sweepBy sweeps once with another launcher.
+func (w *world) sweepBy(launcher engine.Launcher) error {
+	w.t.Helper()
+	e := w.engine()
+	e.Launcher = launcher
+	_, err := e.Sweep(w.t.Context(), "", time.Time{})
+	return err
+}
+
 // drain delivers every event that ECS has sent, in order, with the time that ECS says.
 func (w *world) drain() {
 	w.t.Helper()
 	for len(w.ecs.events) > 0 {
 		event := w.ecs.events[0]
 		w.ecs.events = w.ecs.events[1:]
-		w.deliver(func(e *engine.Engine) error {
-			_, err := e.Observe(w.t.Context(), event)
-			return err
-		})
+		w.observe(event)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -16,8 +17,9 @@ const (
 	// timeLeftMin is how much of its time an invocation keeps for the item at hand: less, and no further item is begun. A call
 	// that hangs ends within 10 seconds, and what it came to must still be stored.
 	timeLeftMin = 15 * time.Second
-	// itemsAtOnce is how many items of a batch are in work: most of an item's time is waiting for AWS, which Lambda bills.
-	itemsAtOnce = 4
+	// itemsAtOnce is how many items of a batch are in work: all of one of the template's. Most of an item's time is waiting,
+	// for AWS or for leave to launch, which Lambda bills, and the others do not wait behind it.
+	itemsAtOnce = 10
 )
 
 // Batch handles the items of an SQS batch, a few at a time, and answers which failed. Once little time is left the remaining
@@ -30,7 +32,7 @@ func Batch(ctx context.Context, log *slog.Logger, items []intake.Item, handle fu
 		group.Go(func() error {
 			errs[i] = errNoTime
 			if timeLeft(ctx) {
-				errs[i] = handle(ctx, item)
+				errs[i] = unharmed(ctx, log, item, handle)
 			}
 			return nil
 		})
@@ -46,6 +48,17 @@ func Batch(ctx context.Context, log *slog.Logger, items []intake.Item, handle fu
 		}
 	}
 	return events.SQSEventResponse{BatchItemFailures: failed}
+}
+
+// unharmed handles an item; a panic fails it, and none of the others.
+func unharmed(ctx context.Context, log *slog.Logger, item intake.Item, handle func(context.Context, intake.Item) error) (err error) {
+	defer func() {
+		if trouble := recover(); trouble != nil {
+			log.ErrorContext(ctx, "panic", slog.String("event_id", item.MessageID), slog.String("stack", string(debug.Stack())))
+			err = fmt.Errorf("panic: %T", trouble) // its text may hold what must not be logged
+		}
+	}()
+	return handle(ctx, item)
 }
 
 var errNoTime = fmt.Errorf("less than %v left; the item is left to the next invocation", timeLeftMin)

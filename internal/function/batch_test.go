@@ -46,7 +46,7 @@ func TestAnItemThatHangsLeavesTimeToAnswerForTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		f := &Function{Meter: NewMeter("nightly", io.Discard)}
+		f := &Function{Meter: newMeter("nightly", io.Discard)}
 		answer, _ := f.metered(func(ctx context.Context, _ json.RawMessage) (any, error) {
 			return run(ctx, t, batchOf(10), func(ctx context.Context, item intake.Item) error {
 				if item.MessageID == "m3" {
@@ -75,12 +75,25 @@ func TestOneBadItemIsTheOnlyOneThatFails(t *testing.T) {
 	}
 }
 
+func TestAPanicFailsItsItemAndNoOther(t *testing.T) {
+	t.Parallel()
+	got := run(t.Context(), t, batchOf(5), func(_ context.Context, item intake.Item) error {
+		if item.MessageID == "m3" {
+			panic("secret")
+		}
+		return nil
+	})
+	if got != `{"batchItemFailures":[{"itemIdentifier":"m3"}]}` {
+		t.Error(got)
+	}
+}
+
 func TestAFewItemsAreInWorkAtATime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var now, most atomic.Int32
 		begin := time.Now()
-		run(t.Context(), t, batchOf(10), func(context.Context, intake.Item) error {
+		run(t.Context(), t, batchOf(25), func(context.Context, intake.Item) error {
 			most.Store(max(most.Load(), now.Add(1)))
 			time.Sleep(time.Second)
 			now.Add(-1)
@@ -98,13 +111,13 @@ func TestNoItemIsBegunWhenLittleTimeIsLeft(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), timeLeftMin+5*time.Second)
 		defer cancel()
 		var done atomic.Int32
-		got := run(ctx, t, batchOf(12), func(context.Context, intake.Item) error {
+		got := run(ctx, t, batchOf(30), func(context.Context, intake.Item) error {
 			time.Sleep(3 * time.Second)
 			done.Add(1)
 			return nil
 		})
 		// Begun after 0 and 3 seconds; after 6 less than timeLeftMin is left.
-		if failed := strings.Count(got, "itemIdentifier"); done.Load() != 8 || failed != 4 {
+		if failed := strings.Count(got, "itemIdentifier"); done.Load() != 20 || failed != 10 {
 			t.Errorf("%d done, %d left to the next invocation", done.Load(), failed)
 		}
 	})

@@ -55,25 +55,26 @@ const sweepsAtOnce = 16
 
 // Function is one instance of a function on Lambda.
 type Function struct {
-	Settings Settings
 	Engine   *engine.Engine
 	Rejected aws.RejectedQueue
 	Meter    *Meter
 	Log      *slog.Logger
+	settings Settings
 }
 
-// New makes an instance's engine and its clients from the environment. The error names every setting that is wrong.
-func New(getenv func(string) string) (*Function, error) {
+// New makes an instance's engine and its clients from the environment. A call that is paced waits for its token as long as
+// patience allows. The error names every setting that is wrong.
+func New(getenv func(string) string, patience time.Duration) (*Function, error) {
 	settings, err := ReadSettings(getenv)
 	config, noConfig := aws.LambdaConfig(getenv)
 	if err = errors.Join(err, noConfig); err != nil {
 		return nil, err
 	}
 	f := &Function{
-		Settings: settings,
 		Rejected: aws.RejectedQueue{Queue: aws.NewQueue(config, settings.RejectedQueueURL)},
-		Meter:    NewMeter(settings.Runner, os.Stdout),
+		Meter:    newMeter(settings.Runner, os.Stdout),
 		Log:      slog.New(lambdacontext.NewLogHandler()),
+		settings: settings,
 	}
 	times := spot.AWSTimes()
 	times.Retention = settings.Retention
@@ -85,12 +86,16 @@ func New(getenv func(string) string) (*Function, error) {
 			EnableExecuteCommand: settings.ExecuteCommand,
 		}, time.Now),
 		Publisher: aws.NewBus(config, settings.EventBus),
-		Waker:     aws.NewEventsQueue(config, settings.EventsQueueURL, time.Now),
+		Waker:     aws.NewWaker(config, settings.EventsQueueURL, settings.JobsQueueURL, time.Now),
 		Meter:     f.Meter, Times: times, Parallel: sweepsAtOnce, AllowedFamilies: settings.AllowedFamilies,
 		Now: time.Now, Roll: rand.Float64, NewID: engine.RandomID, Log: f.Log,
 	}
-	if settings.LaunchesPerSecond > 0 {
-		made.Pacer = NewPacer(settings.LaunchesPerSecond)
+	if share := settings.LaunchesPerSecond; share > 0 {
+		turns := share
+		if settings.JobsQueueURL != "" {
+			turns *= 2 // each is taken at this function or at the other one
+		}
+		made.Pacer = newPacer(share, turns, patience)
 	}
 	f.Engine = engine.New(made)
 	return f, nil
@@ -116,8 +121,8 @@ func (f *Function) WarmStore(ctx context.Context) { _, _ = f.Engine.Store.Get(ct
 
 // WarmDefinitions reads the task definition that requests most likely name; the launcher keeps it.
 func (f *Function) WarmDefinitions(ctx context.Context) {
-	if len(f.Settings.AllowedFamilies) > 0 {
-		_, _ = f.Engine.Launcher.TaskDefinition(ctx, f.Settings.AllowedFamilies[0])
+	if len(f.settings.AllowedFamilies) > 0 {
+		_, _ = f.Engine.Launcher.TaskDefinition(ctx, f.settings.AllowedFamilies[0])
 	}
 }
 

@@ -27,8 +27,8 @@ const (
 	metricDueLag        = "DueLag"          // how late the sweep found the latest job, s
 )
 
-// Namespace of the metrics; their one dimension is Runner.
-const Namespace = "Spotbatch"
+// namespace of the metrics; their one dimension is Runner.
+const namespace = "Spotbatch"
 
 // Meter is an engine.Meter that writes one line of CloudWatch's embedded metric format for each invocation.
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
@@ -43,8 +43,8 @@ type Meter struct {
 	late      bool // the sweep found something due
 }
 
-// NewMeter makes a Meter for a runner that writes to out, which in Lambda is the function's log.
-func NewMeter(runner string, out io.Writer) *Meter {
+// newMeter makes a Meter for a runner that writes to out, which in Lambda is the function's log.
+func newMeter(runner string, out io.Writer) *Meter {
 	m := &Meter{runner: runner, out: out}
 	m.reset()
 	return m
@@ -88,8 +88,8 @@ func (m *Meter) Saved(before, after *jobs.Job, at time.Time) {
 	if after.Ended() && !before.Ended() {
 		m.count(metricEnded, string(after.Status)+"."+string(after.Cause))
 	}
-	isInterruption := func(c jobs.Cause) bool { return c == jobs.CauseSpotInterruption }
-	m.counts[metricInterruptions] += after.Count(isInterruption) - before.Count(isInterruption)
+	interrupted := jobs.CauseSpotInterruption.Is
+	m.counts[metricInterruptions] += after.Count(interrupted) - before.Count(interrupted)
 	m.attempt(before.Last(), after)
 	m.started(before, after, at)
 }
@@ -179,7 +179,7 @@ func (m *Meter) Flush(now time.Time) error {
 	line["_aws"] = map[string]any{
 		"Timestamp": now.UnixMilli(),
 		"CloudWatchMetrics": []any{map[string]any{
-			"Namespace": Namespace, "Dimensions": [][]string{{"Runner"}}, "Metrics": metrics,
+			"Namespace": namespace, "Dimensions": [][]string{{"Runner"}}, "Metrics": metrics,
 		}},
 	}
 	return json.NewEncoder(m.out).Encode(line)

@@ -68,7 +68,7 @@ func begin(m *Meter) *story {
 func TestAnInterruptedJobIsCounted(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	m := NewMeter("nightly", &out)
+	m := newMeter("nightly", &out)
 	s := begin(m)
 	s.save(150*time.Millisecond, func(j *jobs.Job) { j.TaskCreated("task/1") })
 	s.save(time.Minute, func(j *jobs.Job) { j.TaskRunning(s.now) })
@@ -100,7 +100,7 @@ func TestAnInterruptedJobIsCounted(t *testing.T) {
 func TestRefusalsAreCountedByTheirCause(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	m := NewMeter("nightly", &out)
+	m := newMeter("nightly", &out)
 	s := begin(m)
 	s.save(0, func(j *jobs.Job) { j.LaunchRefused(jobs.CauseDeploymentFault, "AccessDenied", s.now.Add(time.Minute)) })
 	s.save(time.Minute, func(j *jobs.Job) { j.Relaunch(s.now) })
@@ -123,7 +123,7 @@ func TestRefusalsAreCountedByTheirCause(t *testing.T) {
 func TestARejectedRequestIsNoAcceptedJob(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	m := NewMeter("nightly", &out)
+	m := newMeter("nightly", &out)
 	m.Rejected()
 	m.Saved(nil, jobs.Rejected("job-1", "", "", "bad", noon), noon)
 	want := map[string]any{"Runner": "nightly", "JobsRejected": 1.0, "JobsEnded": 1.0, "JobsEnded.FAILED.REQUEST_REJECTED": 1.0}
@@ -135,7 +135,7 @@ func TestARejectedRequestIsNoAcceptedJob(t *testing.T) {
 func TestTheGreatestLatenessOfASweepIsTold(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	m := NewMeter("nightly", &out)
+	m := newMeter("nightly", &out)
 	for _, by := range []time.Duration{0, 90 * time.Second, time.Second} {
 		m.Late(by)
 	}

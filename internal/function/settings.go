@@ -24,8 +24,9 @@ type Settings struct {
 	AllowedFamilies   []string // empty = all
 	RejectedQueueURL  string
 	EventsQueueURL    string
+	JobsQueueURL      string // "" = watch has all wake-ups
 	EventBus          string
-	LaunchesPerSecond float64 // of one instance, RunTask calls of both capacity providers; 0 = not paced
+	LaunchesPerSecond float64 // of one instance: RunTask calls of both capacity providers, and as many of StopTask; 0 = not paced
 	Retention         time.Duration
 }
 
@@ -54,6 +55,7 @@ func ReadSettings(getenv func(string) string) (Settings, error) {
 		AllowedFamilies:   r.list("SPOTBATCH_ALLOWED_FAMILIES", 0, 1000),
 		RejectedQueueURL:  r.required("SPOTBATCH_REJECTED_QUEUE_URL"),
 		EventsQueueURL:    r.required("SPOTBATCH_EVENTS_QUEUE_URL"),
+		JobsQueueURL:      getenv("SPOTBATCH_JOBS_QUEUE_URL"),
 		EventBus:          r.required("SPOTBATCH_EVENT_BUS"),
 		LaunchesPerSecond: r.rate("SPOTBATCH_LAUNCHES_PER_SECOND"),
 		Retention:         r.days("SPOTBATCH_RETENTION_DAYS", spot.AWSTimes().Retention),

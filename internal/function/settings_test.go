@@ -14,7 +14,7 @@ func environment(changes ...string) func(string) string {
 		"SPOTBATCH_RUNNER": "nightly", "SPOTBATCH_TABLE": "jobs", "SPOTBATCH_CLUSTER": "batch", "SPOTBATCH_SUBNETS": "subnet-1, subnet-2",
 		"SPOTBATCH_SECURITY_GROUPS": "sg-1", "SPOTBATCH_ASSIGN_PUBLIC_IP": "true", "SPOTBATCH_ALLOWED_FAMILIES": "report,etl",
 		"SPOTBATCH_REJECTED_QUEUE_URL": "https://sqs/rejected", "SPOTBATCH_EVENTS_QUEUE_URL": "https://sqs/events",
-		"SPOTBATCH_EVENT_BUS": "default", "SPOTBATCH_LAUNCHES_PER_SECOND": "2.5",
+		"SPOTBATCH_JOBS_QUEUE_URL": "https://sqs/jobs", "SPOTBATCH_EVENT_BUS": "default", "SPOTBATCH_LAUNCHES_PER_SECOND": "2.5",
 		"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "secret",
 	}
 	for i := 0; i < len(changes); i += 2 {
@@ -32,8 +32,8 @@ func TestTheSettingsAreReadFromTheEnvironment(t *testing.T) {
 	want := Settings{
 		Runner: "nightly", Table: "jobs", Cluster: "batch", Subnets: []string{"subnet-1", "subnet-2"}, SecurityGroups: []string{"sg-1"},
 		AssignPublicIP: true, PlatformVersion: "1.4.0", ExecuteCommand: true, AllowedFamilies: []string{"report", "etl"},
-		RejectedQueueURL: "https://sqs/rejected", EventsQueueURL: "https://sqs/events", EventBus: "default",
-		LaunchesPerSecond: 2.5, Retention: 7 * 24 * time.Hour,
+		RejectedQueueURL: "https://sqs/rejected", EventsQueueURL: "https://sqs/events", JobsQueueURL: "https://sqs/jobs",
+		EventBus: "default", LaunchesPerSecond: 2.5, Retention: 7 * 24 * time.Hour,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -46,7 +46,7 @@ func TestEveryBadSettingIsNamedAtOnce(t *testing.T) {
 		"SPOTBATCH_RUNNER", "a/b", "SPOTBATCH_TABLE", "", "SPOTBATCH_SUBNETS", " , ", "SPOTBATCH_SECURITY_GROUPS", "1,2,3,4,5,6",
 		"SPOTBATCH_ASSIGN_PUBLIC_IP", "ENABLED", "SPOTBATCH_LAUNCHES_PER_SECOND", "0", "SPOTBATCH_RETENTION_DAYS", "soon",
 		"AWS_REGION", "", "AWS_SECRET_ACCESS_KEY", "",
-	))
+	), 0)
 	if err == nil {
 		t.Fatal("it was taken")
 	}
@@ -63,7 +63,7 @@ func TestEveryBadSettingIsNamedAtOnce(t *testing.T) {
 
 func TestAWholeEnvironmentMakesAFunction(t *testing.T) {
 	t.Parallel()
-	f, err := New(environment("SPOTBATCH_RETENTION_DAYS", "7"))
+	f, err := New(environment("SPOTBATCH_RETENTION_DAYS", "7"), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

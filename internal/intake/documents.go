@@ -22,6 +22,9 @@ type SyntaxError struct{ Where, Problem string }
 
 func (e *SyntaxError) Error() string { return e.Where + ": " + e.Problem }
 
+// NoRequest is the problem of a file in which there is nothing.
+const NoRequest = "holds no job request"
+
 // Documents reads the documents of a file one after another: one, an array of them, or one a line. It holds no more than
 // one at a time.
 type Documents struct {
@@ -38,14 +41,15 @@ func NewDocuments(name string, in io.Reader) *Documents {
 	r := &Documents{name: name}
 	lines := &lineReader{in: bufio.NewReaderSize(in, 64<<10)}
 	first, err := lines.skipSpace()
+	above := lines.number
 	switch {
 	case err != nil:
 		r.next = func() (Document, error) { return Document{}, err }
 		if errors.Is(err, io.EOF) {
-			r.next = func() (Document, error) { return Document{}, &SyntaxError{name, "holds no job request"} }
+			r.next = func() (Document, error) { return Document{}, &SyntaxError{name, NoRequest} }
 		}
 	case first == '[':
-		r.next = r.array(lines.in)
+		r.next = r.array(&limiter{in: lines.in, above: above})
 	default:
 		line, err := lines.read()
 		if err == nil && json.Valid(line) {
@@ -55,7 +59,7 @@ func NewDocuments(name string, in io.Reader) *Documents {
 		if err == nil {
 			line = append(line, '\n')
 		}
-		r.next = r.documents(io.MultiReader(bytes.NewReader(line), lines.in))
+		r.next = r.documents(&limiter{in: io.MultiReader(bytes.NewReader(line), lines.in), above: above})
 	}
 	return r
 }
@@ -76,8 +80,7 @@ func (r *Documents) lines(in *lineReader, first []byte) func() (Document, error)
 }
 
 // documents reads documents of any layout, one after another.
-func (r *Documents) documents(in io.Reader) func() (Document, error) {
-	limit := &limiter{in: in}
+func (r *Documents) documents(limit *limiter) func() (Document, error) {
 	decoder := json.NewDecoder(limit)
 	n := 0
 	return func() (Document, error) {
@@ -88,17 +91,20 @@ func (r *Documents) documents(in io.Reader) func() (Document, error) {
 		var body json.RawMessage
 		limit.refill()
 		if err := decoder.Decode(&body); err != nil {
-			return Document{}, r.syntax(r.name, decoder, err)
+			return Document{}, r.syntax(r.name, decoder, limit, err)
 		}
 		n++
 		return Document{where, body}, nil
 	}
 }
 
-// limiter keeps the decoder from holding a document that is larger than any request: refill allows it one more.
+// limiter keeps the decoder from holding a document that is larger than any request: refill allows it one more. It counts the
+// ends of lines that the decoder has read.
 type limiter struct {
-	in   io.Reader
-	left int
+	in    io.Reader
+	left  int
+	lines int
+	above int // lines of the file that were read before
 }
 
 var errTooLarge = fmt.Errorf("is larger than a request may be, %d bytes", jobs.RequestBytesMax)
@@ -113,12 +119,12 @@ func (l *limiter) Read(p []byte) (int, error) {
 	}
 	n, err := l.in.Read(p[:min(len(p), l.left)])
 	l.left -= n
+	l.lines += bytes.Count(p[:n], []byte{'\n'})
 	return n, err
 }
 
 // array reads the elements of one array.
-func (r *Documents) array(in io.Reader) func() (Document, error) {
-	limit := &limiter{in: in}
+func (r *Documents) array(limit *limiter) func() (Document, error) {
 	decoder := json.NewDecoder(limit)
 	n, opened := 0, false
 	return func() (Document, error) {
@@ -126,20 +132,20 @@ func (r *Documents) array(in io.Reader) func() (Document, error) {
 		if !opened {
 			opened = true
 			if _, err := decoder.Token(); err != nil {
-				return Document{}, r.syntax(r.name, decoder, err)
+				return Document{}, r.syntax(r.name, decoder, limit, err)
 			}
 		}
 		where := fmt.Sprintf("%s[%d]", r.name, n)
 		if decoder.More() {
 			var body json.RawMessage
 			if err := decoder.Decode(&body); err != nil {
-				return Document{}, r.syntax(where, decoder, unexpectedEnd(err)) // a comma, and nothing after it
+				return Document{}, r.syntax(where, decoder, limit, unexpectedEnd(err)) // a comma, and nothing after it
 			}
 			n++
 			return Document{where, body}, nil
 		}
 		if _, err := decoder.Token(); err != nil { // the closing bracket
-			return Document{}, r.syntax(where, decoder, unexpectedEnd(err))
+			return Document{}, r.syntax(where, decoder, limit, unexpectedEnd(err))
 		}
 		if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 			return Document{}, &SyntaxError{r.name, "has more after the array"}
@@ -157,9 +163,9 @@ func unexpectedEnd(err error) error {
 }
 
 // syntax says where a file stops being JSON, without quoting it.
-func (r *Documents) syntax(where string, decoder *json.Decoder, err error) error {
+func (r *Documents) syntax(where string, decoder *json.Decoder, limit *limiter, err error) error {
 	if _, bad := errors.AsType[*json.SyntaxError](err); bad {
-		return &SyntaxError{where, fmt.Sprintf("is not valid JSON near byte %d of the file", decoder.InputOffset())}
+		return &SyntaxError{where, "is not valid JSON, at " + badPlace(decoder, limit)}
 	}
 	if errors.Is(err, errTooLarge) {
 		return &SyntaxError{where, errTooLarge.Error()}
@@ -168,6 +174,28 @@ func (r *Documents) syntax(where string, decoder *json.Decoder, err error) error
 		return &SyntaxError{where, "is not complete JSON: the file ends in the middle of it"}
 	}
 	return err
+}
+
+// badPlace is the line, and the byte of it where that is known, at which a decoder stopped. The decoder tells only where the
+// document begins that is bad, which may be many lines above the bad byte. It still holds that document, which is therefore
+// decoded once more, by itself, to find the byte.
+func badPlace(decoder *json.Decoder, limit *limiter) string {
+	rest, _ := io.ReadAll(decoder.Buffered()) // from memory: it cannot fail
+	passed := limit.lines - bytes.Count(rest, []byte{'\n'})
+	var value json.RawMessage
+	if bad, ok := errors.AsType[*json.SyntaxError](json.NewDecoder(bytes.NewReader(rest)).Decode(&value)); ok {
+		rest = rest[:max(0, min(int(bad.Offset)-1, len(rest)))]
+	} else { // it is good by itself: what is wrong is that it stands here
+		rest = nil
+	}
+	line := limit.above + passed + bytes.Count(rest, []byte{'\n'}) + 1
+	switch begins := bytes.LastIndexByte(rest, '\n'); {
+	case begins >= 0: // the bad byte's line begins within the document
+		return fmt.Sprintf("line %d, byte %d", line, len(rest)-begins)
+	case passed == 0: // the document is on the line with which the decoder began
+		return fmt.Sprintf("line %d, byte %d", line, int(decoder.InputOffset())+len(rest)+1)
+	}
+	return fmt.Sprintf("line %d", line)
 }
 
 // lineReader reads lines and counts them. Of a line that is longer than any request it keeps as much as shows that.

@@ -52,7 +52,11 @@ func TestRequests(t *testing.T) {
 		"nothing at all":                         {" \n", nil, "f: holds no job request"},
 		"an array that breaks off":               {`[{"a":1}`, []string{`f[0] {"a":1}`}, "f[1]: is not complete JSON: the file ends in the middle of it"},
 		"an array that breaks off after a comma": {`[{"a":1},`, []string{`f[0] {"a":1}`}, "f[1]: is not complete JSON: the file ends in the middle of it"},
-		"an array with a bad element":            {`[{"a":1},{"a":}]`, []string{`f[0] {"a":1}`}, "f[1]: is not valid JSON near byte 9 of the file"},
+		"an array with a bad element":            {`[{"a":1},{"a":}]`, []string{`f[0] {"a":1}`}, "f[1]: is not valid JSON, at line 1, byte 15"},
+		"a comment in a document":                {"\n\n{\n  \"a\": 1, // one\n  \"b\": 2\n}\n", nil, "f: is not valid JSON, at line 4, byte 11"},
+		"a comma too many in an array":           {"\n[\n{\"a\":1},\n{\"b\":1,}]", []string{`f[0] {"a":1}`}, "f[1]: is not valid JSON, at line 4, byte 8"},
+		"a comma too few in an array":            {"[\n{\"a\":1}\n{\"b\":1}]", []string{`f[0] {"a":1}`}, "f[1]: is not valid JSON, at line 3"},
+		"words after documents":                  {"{\n\"a\":1\n}\n{\n\"b\":1\n}\n\nthe end\n", []string{"f {\n\"a\":1\n}", "f[1] {\n\"b\":1\n}"}, "f: is not valid JSON, at line 8, byte 2"},
 		"an array with more after it":            {`[] {}`, nil, "f: has more after the array"},
 		"a document that breaks off":             {"{\n", nil, "f: is not complete JSON: the file ends in the middle of it"},
 		"a document that is larger than a request": {

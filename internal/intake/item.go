@@ -27,9 +27,6 @@ const (
 	Ignored Kind = "IGNORED"
 )
 
-// Kinds lists every kind.
-func Kinds() []Kind { return []Kind{Submit, Cancel, Retry, TaskEvent, Wake, Sweep, Ignored} }
-
 // Source is where an item came from.
 type Source string
 

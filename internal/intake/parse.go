@@ -110,7 +110,7 @@ func parseAction(members []jobs.Member, item Item) Item {
 	return item
 }
 
-// parseWake reads {"wake":"<jobId>"}, which the functions send to the events queue with a delay.
+// parseWake reads {"wake":"<jobId>"}, which the functions send to both of their queues in turn, with a delay.
 func parseWake(members []jobs.Member, item Item) Item {
 	r := reader{members: members}
 	item.Kind, item.JobID = Wake, r.jobID("wake")

@@ -37,7 +37,7 @@ func Settings(endpoint string) map[string]string {
 		"AWS_ENDPOINT_URL": endpoint, "SPOTBATCH_RUNNER": "spotbatch", "SPOTBATCH_TABLE": "jobs", "SPOTBATCH_CLUSTER": "spotbatch",
 		"SPOTBATCH_SUBNETS": "subnet-1,subnet-2", "SPOTBATCH_SECURITY_GROUPS": "sg-1", "SPOTBATCH_ASSIGN_PUBLIC_IP": "true",
 		"SPOTBATCH_ALLOWED_FAMILIES": "spotbatch-example", "SPOTBATCH_REJECTED_QUEUE_URL": endpoint + "/123456789012/rejected",
-		"SPOTBATCH_EVENTS_QUEUE_URL": endpoint + "/123456789012/events", "SPOTBATCH_EVENT_BUS": "default",
+		"SPOTBATCH_EVENTS_QUEUE_URL": endpoint + "/123456789012/events", "SPOTBATCH_JOBS_QUEUE_URL": endpoint + "/123456789012/jobs", "SPOTBATCH_EVENT_BUS": "default",
 		"SPOTBATCH_LAUNCHES_PER_SECOND": "1000",
 	}
 }

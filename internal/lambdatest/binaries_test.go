@@ -50,7 +50,7 @@ func TestTheBinariesAreBuiltAsSAMBuildsThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	var flags []string
-	for _, flag := range Flags {
+	for _, flag := range buildFlags {
 		if strings.Contains(flag, " ") {
 			flag = "'" + flag + "'"
 		}
@@ -158,6 +158,8 @@ func checkPayload(t *testing.T, f *Function, aws *AWS, name, file string, items 
 		}
 	case bad > 0 && name == "watch":
 		want.Answer, want.Error = "", "any"
+	case name == "submit" && jobs > 0: // a direct call with a schedule looks like a schedule's
+		want.Answer = "job STARTING"
 	}
 	if name == "submit" && want.Error == "" {
 		want.Rejected = bad

@@ -11,13 +11,13 @@ import (
 // nethttpomithttp2 HTTP/2.
 const Tags = "lambda.norpc,nethttpomithttp2"
 
-// Flags are what `sam build` builds the functions with; sam.mk has them too, and a test holds both together.
-var Flags = []string{"-tags", Tags, "-trimpath", "-buildvcs=false", "-ldflags", "-s -w"}
+// buildFlags are what `sam build` builds the functions with; sam.mk has them too, and a test holds both together.
+var buildFlags = []string{"-tags", Tags, "-trimpath", "-buildvcs=false", "-ldflags", "-s -w"}
 
 // Build builds a main package of this module, as the template does, into a file. env, as from os.Environ, is go's
-// environment; what is added to it comes last: "GOARCH=arm64". More flags go over Flags.
+// environment; what is added to it comes last: "GOARCH=arm64". More flags go over the template's.
 func Build(ctx context.Context, env []string, pkg, file string, flags ...string) error {
-	args := append(append([]string{"build"}, Flags...), flags...)
+	args := append(append([]string{"build"}, buildFlags...), flags...)
 	cmd := exec.CommandContext(ctx, "go", append(args, "-o", file, pkg)...)
 	cmd.Env = append(env[:len(env):len(env)], "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

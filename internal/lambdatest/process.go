@@ -93,6 +93,11 @@ func environment(config Config, runtimeAPI string) []string {
 
 // invoke hands an invocation to the program and waits until it is answered.
 func (p *process) invoke(ctx context.Context, i *invocation) error {
+	select {
+	case <-p.gone: // its last question may still be open for a moment, and would take the invocation along
+		return errNotTaken
+	default:
+	}
 	timer := time.NewTimer(i.timeout)
 	defer timer.Stop()
 	handOver := p.work

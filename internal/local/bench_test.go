@@ -64,7 +64,7 @@ func runJobs(b *testing.B, s *System, n int) {
 	wg.Wait()
 	changes := s.Watch(b.Context())
 	for {
-		counts, err := s.Counts(b.Context())
+		counts, err := s.sqlite.Counts(b.Context())
 		if err != nil {
 			b.Fatal(err)
 		}

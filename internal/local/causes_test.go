@@ -68,7 +68,7 @@ func TestEveryCauseThroughTheWholePath(t *testing.T) {
 	spotOnly := `,"capacity":{"strategy":"SPOT","spotAttempts":2}`
 	onDemand := `,"capacity":{"strategy":"ON_DEMAND"}`
 	exitOn3 := `,"retryStrategy":{"attempts":5,"evaluateOnExit":[{"onExitCode":"3","action":"EXIT"}]}`
-	startSoon := `,"timeout":{"startWithinSeconds":1}`
+	startIn600 := `,"timeout":{"startWithinSeconds":600}`
 	for name, c := range map[string]struct {
 		inject   string
 		more     string
@@ -111,10 +111,12 @@ func TestEveryCauseThroughTheWholePath(t *testing.T) {
 			"no-capacity-on-demand:2", onDemand, []string{exits0}, nil, "SUCCEEDED SUCCEEDED: 1 FARGATE SUCCEEDED 0 after 3 launches",
 		},
 		"NO_CAPACITY until startWithinSeconds is over": {
-			"no-capacity,no-capacity-on-demand", startSoon, []string{exits0}, nil, "FAILED NO_CAPACITY: 1 FARGATE_SPOT NO_CAPACITY, 2 FARGATE NO_CAPACITY",
+			"no-capacity,no-capacity-on-demand", startIn600,
+			[]string{exits0},
+			letStartPass(refused(2, jobs.CauseNoCapacity)), "FAILED NO_CAPACITY: 1 FARGATE_SPOT NO_CAPACITY, 2 FARGATE NO_CAPACITY",
 		},
 		"QUOTA until startWithinSeconds is over": {
-			"quota:1", startSoon, []string{exits0}, nil, "FAILED QUOTA: 1 FARGATE_SPOT QUOTA",
+			"quota:1", startIn600, []string{exits0}, letStartPass(refused(1, jobs.CauseQuota)), "FAILED QUOTA: 1 FARGATE_SPOT QUOTA",
 		},
 		"SUBNET_FULL is waited for": {
 			"", "",
@@ -155,13 +157,13 @@ func TestEveryCauseThroughTheWholePath(t *testing.T) {
 			"", retry2, []string{runsOn}, stopByHand, "CANCELLED CANCELLED: 1 FARGATE_SPOT CANCELLED 143",
 		},
 		"TIMED_OUT by the start clock, while the task waits for its turn": {
-			"", startSoon, []string{exits0}, nil, "FAILED TIMED_OUT: 1 FARGATE_SPOT TIMED_OUT",
+			"", startIn600, []string{exits0}, letStartPass(hasTask), "FAILED TIMED_OUT: 1 FARGATE_SPOT TIMED_OUT",
 		},
 		"DEPLOYMENT_FAULT until startWithinSeconds is over": {
-			"", startSoon, []string{exits0}, nil, "FAILED DEPLOYMENT_FAULT: 1 FARGATE_SPOT DEPLOYMENT_FAULT",
+			"", startIn600, []string{exits0}, letStartPass(refused(1, jobs.CauseDeploymentFault)), "FAILED DEPLOYMENT_FAULT: 1 FARGATE_SPOT DEPLOYMENT_FAULT",
 		},
 		"LAUNCH_REJECTED is the end": {
-			"throttle:2", retry2, []string{exits0}, deregister, "FAILED LAUNCH_REJECTED: 1 FARGATE_SPOT LAUNCH_REJECTED",
+			"", retry2, []string{exits0}, nil, "FAILED LAUNCH_REJECTED: 1 FARGATE_SPOT LAUNCH_REJECTED",
 		},
 		"a lost answer is the same launch again": {
 			"lost-answer:1", "", []string{exits0}, nil, "SUCCEEDED SUCCEEDED: 1 FARGATE_SPOT SUCCEEDED 0",
@@ -190,6 +192,8 @@ func TestEveryCauseThroughTheWholePath(t *testing.T) {
 				wait(t, s, other.JobID, "running", func(j *jobs.Job) bool { return j.Status == jobs.StatusRunning })
 			case strings.Contains(name, "DEPLOYMENT_FAULT"):
 				s.Engine.Launcher = elsewhere{s.Engine.Launcher, ecs.New(s.Cluster, ecs.Config{Cluster: "no-such-cluster"}, time.Now)}
+			case strings.Contains(name, "LAUNCH_REJECTED"):
+				s.Engine.Launcher = tooLate{s.Engine.Launcher, s.Cluster}
 			}
 			words := make([]string, len(c.commands))
 			for i, command := range c.commands {
@@ -236,6 +240,21 @@ func letTimePass(d time.Duration) func(*testing.T, *testSystem, string) {
 	}
 }
 
+// letStartPass moves the engine's clock past startIn600 once the job is as wanted.
+func letStartPass(wanted func(*jobs.Job) bool) func(*testing.T, *testSystem, string) {
+	return func(t *testing.T, s *testSystem, id string) {
+		wait(t, s, id, "waiting as it should", wanted)
+		s.clock.ahead.Store(int64(601 * time.Second))
+	}
+}
+
+// refused tells whether the job's so manieth attempt was refused.
+func refused(attempt int, cause jobs.Cause) func(*jobs.Job) bool {
+	return func(j *jobs.Job) bool { return len(j.Attempts) == attempt && j.Last().Cause == cause }
+}
+
+func hasTask(j *jobs.Job) bool { return j.Last() != nil && j.Last().TaskARN != "" }
+
 func cancelRunning(t *testing.T, s *testSystem, id string) {
 	wait(t, s, id, "running", func(j *jobs.Job) bool { return j.Status == jobs.StatusRunning })
 	if _, err := s.Engine.Cancel(t.Context(), id, "not needed"); err != nil {
@@ -251,14 +270,6 @@ func stopByHand(t *testing.T, s *testSystem, id string) {
 	}
 }
 
-// deregister takes the task definition away before the job's launch, which is throttled, is repeated.
-func deregister(t *testing.T, s *testSystem, _ string) {
-	_, err := s.Cluster.DeregisterTaskDefinition(t.Context(), &awsecs.DeregisterTaskDefinitionInput{TaskDefinition: aws.String("sh:1")})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // elsewhere launches in another cluster than the one that it otherwise works on.
 type elsewhere struct {
 	engine.Launcher
@@ -267,8 +278,22 @@ type elsewhere struct {
 
 func (e elsewhere) Run(ctx context.Context, l spot.Launch) spot.Answer { return e.other.Run(ctx, l) }
 
+// tooLate launches once the task definition, which was there when the job was accepted, has been taken away.
+type tooLate struct {
+	engine.Launcher
+	cluster *fargate.Cluster
+}
+
+func (l tooLate) Run(ctx context.Context, launch spot.Launch) spot.Answer {
+	_, err := l.cluster.DeregisterTaskDefinition(ctx, &awsecs.DeregisterTaskDefinitionInput{TaskDefinition: aws.String("sh:1")})
+	if err != nil {
+		return spot.Answer{Reason: err.Error()}
+	}
+	return l.Launcher.Run(ctx, launch)
+}
+
 func cancelWaiting(t *testing.T, s *testSystem, id string) {
-	wait(t, s, id, "refused", func(j *jobs.Job) bool { return j.Last() != nil && j.Last().Cause == jobs.CauseQuota })
+	wait(t, s, id, "refused", refused(1, jobs.CauseQuota))
 	if _, err := s.Engine.Cancel(t.Context(), id, ""); err != nil {
 		t.Fatal(err)
 	}

@@ -131,20 +131,24 @@ func TestKilledAtAHundredRandomMoments(t *testing.T) {
 	}
 }
 
+// runsForEverOnce submits a job whose first run sleeps, and waits until it does; the second finds a marker and ends.
+func runsForEverOnce(t *testing.T, s *testSystem, dir, sleep string) *jobs.Job {
+	t.Helper()
+	marker := filepath.Join(dir, "second")
+	j := submit(t, s, request("cut-short", fmt.Sprintf("if [ -e %[1]s ]; then exit 0; fi; touch %[1]s; %[2]s", marker, sleep), ""))
+	return wait(t, s, j.JobID, "running", func(j *jobs.Job) bool {
+		_, err := os.Stat(marker)
+		return err == nil && j.Status == jobs.StatusRunning
+	})
+}
+
 // TestKilledTogetherWithItsSupervisors is the one case in which nobody knows how a task ended: it is said so, and the job
 // runs again only when nothing of the old task is left.
 func TestKilledTogetherWithItsSupervisors(t *testing.T) {
 	t.Parallel()
 	dir, s := prepareDir(t)
 	cmd := startUp(t, dir)
-	marker := filepath.Join(dir, "second")
-	// The first run waits for ever; the second finds the marker and ends.
-	script := fmt.Sprintf("if [ -e %[1]s ]; then exit 0; fi; touch %[1]s; sleep 1000", marker)
-	j := submit(t, s, request("lost", script, ""))
-	wait(t, s, j.JobID, "running", func(j *jobs.Job) bool {
-		_, err := os.Stat(marker)
-		return err == nil && j.Status == jobs.StatusRunning
-	})
+	j := runsForEverOnce(t, s, dir, "sleep 1000")
 	supervisors := childrenOf(t, cmd.Process.Pid)
 	if len(supervisors) == 0 {
 		t.Fatal("no supervisor found")
@@ -161,6 +165,28 @@ func TestKilledTogetherWithItsSupervisors(t *testing.T) {
 	}
 	if j = wait(t, s, j.JobID, "ended", ended); j.Status != jobs.StatusSucceeded {
 		t.Errorf("%s: %s", j.Status, j.StatusReason)
+	}
+}
+
+// TestAnOrderlyShutdownIsNotTheJobsOwnFailure ends every process with SIGTERM, as a machine that is shut down does.
+func TestAnOrderlyShutdownIsNotTheJobsOwnFailure(t *testing.T) {
+	t.Parallel()
+	dir, s := prepareDir(t)
+	cmd := startUp(t, dir)
+	j := runsForEverOnce(t, s, dir, "exec sleep 1000")
+	supervisors := childrenOf(t, cmd.Process.Pid)
+	if len(supervisors) != 1 {
+		t.Fatalf("found %d supervisors", len(supervisors))
+	}
+	for _, pid := range append(childrenOf(t, supervisors[0]), supervisors[0], cmd.Process.Pid) {
+		_ = syscall.Kill(pid, syscall.SIGTERM)
+	}
+	_ = cmd.Wait()
+	cmd = startUp(t, dir) // the machine is up again
+	defer func() { kill(cmd) }()
+	j = wait(t, s, j.JobID, "ended", ended)
+	if first := j.Attempts[0]; j.Status != jobs.StatusSucceeded || first.Cause != jobs.CausePlatformFailure || first.ExitCode != nil {
+		t.Errorf("%s: %s; attempt 1: %s %q, exit code %v; want PLATFORM_FAILURE and a second attempt", j.Status, j.StatusReason, first.Cause, first.Reason, first.ExitCode)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -42,6 +43,9 @@ type usageError struct{ error }
 
 func (usageError) Is(target error) bool { return target == ErrUsage }
 func (e usageError) Unwrap() error      { return e.error }
+
+// Database is the name of the database in a data directory.
+const Database = "spotbatch.db"
 
 // runner names the deployment on one machine; the data directory tells deployments apart.
 const runner = "local"
@@ -88,7 +92,7 @@ func Open(ctx context.Context, options Options) (*System, error) {
 	if err := os.MkdirAll(options.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
-	db, err := sqlitedb.Open(ctx, filepath.Join(options.DataDir, "spotbatch.db"))
+	db, err := sqlitedb.Open(ctx, filepath.Join(options.DataDir, Database))
 	if err != nil {
 		return nil, err
 	}
@@ -116,10 +120,25 @@ func (s *System) wire(ctx context.Context) error {
 	s.Engine = engine.New(engine.Config{
 		Runner: runner, Store: s.Store,
 		// Fargate has a network; one machine has none to choose from.
-		Launcher: ecs.New(s.Cluster, ecs.Config{Cluster: runner, Subnets: []string{"subnet-local"}}, time.Now),
+		Launcher: launcher{ecs.New(s.Cluster, ecs.Config{Cluster: runner, Subnets: []string{"subnet-local"}}, time.Now)},
 		Times:    spot.LocalTimes(), Parallel: 8, Now: time.Now, Roll: rand.Float64, NewID: engine.RandomID, Log: s.options.Log,
 	})
 	return nil
+}
+
+// launcher is the launcher on one machine, which says how a task definition gets there, or which revision is there.
+type launcher struct{ *ecs.Launcher }
+
+func (l launcher) TaskDefinition(ctx context.Context, name string) (spot.TaskDefinition, error) {
+	definition, err := l.Launcher.TaskDefinition(ctx, name)
+	if !errors.Is(err, spot.ErrNoTaskDefinition) {
+		return definition, err
+	}
+	family, _, _ := strings.Cut(name[strings.LastIndex(name, "/")+1:], ":")
+	if newest, there := l.Launcher.TaskDefinition(ctx, family); there == nil {
+		return definition, fmt.Errorf("%w; the newest is %s:%d", err, newest.Family, newest.Revision)
+	}
+	return definition, fmt.Errorf("%w; give its file to 'local up' or 'local run' with --task-definitions", err)
 }
 
 // Close lets go of the data directory.
@@ -147,11 +166,6 @@ func (s *System) LogFile(job *jobs.Job, attempt *jobs.Attempt) string {
 		return ""
 	}
 	return s.Cluster.LogFile(attempt.TaskARN, job.Request.ContainerOverrides.Name)
-}
-
-// Counts returns how many jobs there are by status.
-func (s *System) Counts(ctx context.Context) (map[jobs.Status]int, error) {
-	return s.sqlite.Counts(ctx)
 }
 
 // watchEvery is how soon a change by any process is noticed. Looking costs one PRAGMA.

@@ -2,11 +2,13 @@ package local
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -127,6 +129,21 @@ func wait(t *testing.T, s *testSystem, id string, what string, wanted func(*jobs
 
 func ended(j *jobs.Job) bool { return j.Ended() }
 
+func TestAMissingTaskDefinitionIsRefusedWithWhatIsThereInstead(t *testing.T) {
+	t.Parallel()
+	s := up(t)
+	for name, want := range map[string]string{
+		"sh:9":    "no such task definition: sh:9; the newest is sh:1",
+		"other:1": "no such task definition: other:1; give its file to 'local up' or 'local run' with --task-definitions",
+	} {
+		body := fmt.Sprintf(`{"jobName":"a","taskDefinition":%q}`, name)
+		_, err := s.Engine.Submit(t.Context(), engine.Submission{Body: []byte(body)})
+		if err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", name, err, want)
+		}
+	}
+}
+
 func TestAJobRunsToItsEnd(t *testing.T) {
 	t.Parallel()
 	s := up(t)
@@ -138,5 +155,17 @@ func TestAJobRunsToItsEnd(t *testing.T) {
 	text, err := os.ReadFile(s.LogFile(j, j.Last()))
 	if err != nil || string(text) != "hello\n" {
 		t.Errorf("log %q, %v", text, err)
+	}
+}
+
+func TestAStoreThatFailsIsToldOnce(t *testing.T) {
+	t.Parallel()
+	_, s := prepareDir(t)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	err := s.Engine.Reject(t.Context(), engine.Submission{JobID: "a", Body: []byte(`{}`)}, errors.New("bad"))
+	if err == nil || strings.Count(err.Error(), "create job a: ") != 1 {
+		t.Errorf("error %v, want one word of the job that was not created", err)
 	}
 }

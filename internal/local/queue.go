@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/spotbatch/spotbatch/internal/engine"
 	"github.com/spotbatch/spotbatch/internal/intake"
 	"github.com/spotbatch/spotbatch/pkg/jobs"
@@ -28,7 +30,8 @@ const (
 
 // queueFolder is a folder whose files are messages of the jobs queue: one request, an array of them, or one a line. A file is
 // acknowledged by moving it to accepted/; what was refused is in rejected/, with the reason. A file that is met again after a
-// crash makes no second job: its messages are identified by its name, its time and their place.
+// crash makes no second job: its messages are identified by its name, its inode, the time of its last change and their place. One
+// that is put there again under its old name and time of modification (cp -p, rsync -a) is another file, with new messages.
 type queueFolder struct {
 	system *System
 	path   string
@@ -37,15 +40,33 @@ type queueFolder struct {
 
 // queueFile is a file as the last look found it.
 type queueFile struct {
-	size     int64
-	modified time.Time
-	since    time.Time // by our own clock: a file's time may lie in the future
-	trouble  string    // why it was left, as last said
-	saidAt   time.Time
+	size    int64
+	inode   uint64
+	changed int64     // its ctime, in nanoseconds: nobody can set it, and every write, copy and move does
+	since   time.Time // by our own clock: a file's time may lie in the future
+	trouble string    // why it was left, as last said
+	saidAt  time.Time
 }
 
-// prepareQueue makes the folders of a queue.
+// queueFileOf looks at a file in the queue's folder.
+func queueFileOf(path string, since time.Time) (*queueFile, error) {
+	var stat unix.Stat_t
+	if err := unix.Lstat(path, &stat); err != nil {
+		return nil, &os.PathError{Op: "lstat", Path: path, Err: err}
+	}
+	return &queueFile{size: stat.Size, inode: stat.Ino, changed: stat.Ctim.Nano(), since: since}, nil
+}
+
+// same reports whether two looks found one file that nobody touched between them.
+func (f *queueFile) same(g *queueFile) bool {
+	return f.size == g.size && f.inode == g.inode && f.changed == g.changed
+}
+
+// prepareQueue makes the folders of a queue. One whose parent is not there is a mistake in the path.
 func prepareQueue(path string) error {
+	if _, err := os.Stat(filepath.Dir(filepath.Clean(path))); err != nil {
+		return fmt.Errorf("prepare queue folder %s: %w", path, err)
+	}
 	for _, dir := range []string{acceptedDir, rejectedDir} {
 		if err := os.MkdirAll(filepath.Join(path, dir), 0o700); err != nil {
 			return fmt.Errorf("prepare queue folder: %w", err)
@@ -73,13 +94,12 @@ func (q *queueFolder) look(ctx context.Context, now time.Time) {
 		if !entry.Type().IsRegular() || strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".tmp") {
 			continue
 		}
-		info, err := entry.Info()
+		file, err := queueFileOf(filepath.Join(q.path, name), now)
 		if err != nil {
 			continue // gone already
 		}
-		file := q.files[name]
-		if file == nil || file.size != info.Size() || !file.modified.Equal(info.ModTime()) {
-			file = &queueFile{size: info.Size(), modified: info.ModTime(), since: now}
+		if before := q.files[name]; before != nil && before.same(file) {
+			file = before
 		}
 		found[name] = file
 		if now.Sub(file.since) < queueSettle {
@@ -108,7 +128,7 @@ func (q *queueFolder) take(ctx context.Context, name string, file *queueFile) er
 		return err
 	}
 	defer f.Close()
-	identity := fmt.Sprintf("file:%s:%d", name, file.modified.UnixNano())
+	identity := fmt.Sprintf("file:%s:%d:%d", name, file.inode, file.changed)
 	rejected, err := q.system.takeMessages(ctx, intake.NewDocuments(name, f), identity)
 	if err != nil {
 		return err
@@ -129,7 +149,7 @@ func (q *queueFolder) take(ctx context.Context, name string, file *queueFile) er
 func (q *queueFolder) move(name, dir string, file *queueFile) error {
 	target := filepath.Join(q.path, dir, name)
 	if _, err := os.Lstat(target); err == nil {
-		target = filepath.Join(q.path, dir, fmt.Sprintf("%d-%s", file.modified.UnixNano(), name[:min(len(name), 200)]))
+		target = filepath.Join(q.path, dir, fmt.Sprintf("%d-%s", file.changed, name[:min(len(name), 200)]))
 	}
 	return os.Rename(filepath.Join(q.path, name), target)
 }
@@ -186,10 +206,8 @@ func (s *System) takeMessage(ctx context.Context, messageID string, body []byte)
 		return "", err
 	}
 	s.options.Log.Warn("request rejected", slog.String("event_id", messageID), slog.String("reason", invalid.Error()))
-	if submission.JobID != "" {
-		err = s.Engine.Reject(ctx, submission, invalid)
-	} else {
-		err = nil
+	if submission.JobID == "" {
+		return invalid.Error(), nil
 	}
-	return invalid.Error(), err
+	return invalid.Error(), s.Engine.Reject(ctx, submission, invalid)
 }

@@ -1,9 +1,11 @@
 package local
 
 import (
-	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -49,6 +51,19 @@ func list(t *testing.T, s *testSystem) []*jobs.Job {
 	return page.Jobs
 }
 
+func TestAQueueFolderIsMadeUnlessItsParentIsMissing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for path, want := range map[string]error{"queue": nil, "slash/": nil, "no/such": fs.ErrNotExist} {
+		if err := prepareQueue(dir + "/" + path); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", path, err, want)
+		}
+		if _, err := os.Stat(filepath.Join(dir, path, acceptedDir)); !errors.Is(err, want) {
+			t.Errorf("%s: its folders: %v, want %v", path, err, want)
+		}
+	}
+}
+
 func TestFilesInTheQueueFolderBecomeJobs(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -79,35 +94,50 @@ func TestABadMessageIsPutAsideWithItsReason(t *testing.T) {
 	}
 }
 
-// TestAFileThatIsMetAgainAfterACrashMakesNoSecondJob plays the crash between the submission and the move.
+// TestAFileThatIsMetAgainAfterACrashMakesNoSecondJob plays the crash between the submission and the move, which finds no folder
+// to move to.
 func TestAFileThatIsMetAgainAfterACrashMakesNoSecondJob(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	s := up(t)
-	path := filepath.Join(folder, "job.json")
-	at := time.Now().Add(-time.Hour)
+	drop(t, folder, "job.json", request("a", "true", ""))
 	for range 2 {
-		drop(t, folder, "job.json", request("a", "true", ""))
-		if err := os.Chtimes(path, at, at); err != nil {
+		q := &queueFolder{system: s.System, path: folder}
+		file, err := queueFileOf(filepath.Join(folder, "job.json"), time.Now())
+		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		if err := prepareQueue(folder); err != nil {
-			t.Fatal(err)
+		if err := q.take(t.Context(), "job.json", file); !errors.Is(err, fs.ErrNotExist) {
+			t.Fatalf("take: %v, want a move that failed", err)
 		}
-		done := make(chan error, 1)
-		go func() { done <- s.runQueueFolder(ctx, folder) }()
-		waitFile(t, filepath.Join(folder, acceptedDir, "job.json"))
-		if err := os.Remove(filepath.Join(folder, acceptedDir, "job.json")); err != nil {
-			t.Fatal(err)
-		}
-		cancel()
-		if err := <-done; err != nil {
-			t.Fatal(err)
+		if got := list(t, s); len(got) != 1 {
+			t.Errorf("%d jobs, want 1", len(got))
 		}
 	}
-	if got := list(t, s); len(got) != 1 {
-		t.Errorf("%d jobs, want 1", len(got))
+}
+
+func TestAFileThatIsDroppedAgainIsAnotherMessage(t *testing.T) {
+	t.Parallel()
+	folder, source := t.TempDir(), filepath.Join(t.TempDir(), "nightly.json")
+	s := up(t, func(o *Options) { o.QueueFolder = folder })
+	if err := os.WriteFile(source, []byte(request("nightly", "true", "")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for night := range 2 {
+		if out, err := exec.Command("cp", "-p", source, folder).CombinedOutput(); err != nil {
+			t.Fatal(string(out), err)
+		}
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			if taken, _ := filepath.Glob(filepath.Join(folder, acceptedDir, "*nightly.json")); len(taken) == night+1 {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("the file of night %d was not taken", night+1)
+			}
+		}
+		if got := list(t, s); len(got) != night+1 {
+			t.Errorf("night %d: %d jobs", night+1, len(got))
+		}
 	}
 }
 
@@ -119,6 +149,9 @@ func TestAFileThatWasRefusedIsRefusedAgain(t *testing.T) {
 	bad := `{"jobName":"a","jobId":"bad","taskDefinition":"no-such"}`
 	drop(t, folder, "first.json", bad)
 	waitFile(t, filepath.Join(folder, rejectedDir, "first.json"))
+	if why := waitFile(t, filepath.Join(folder, rejectedDir, "first.json.reason.txt")); !strings.Contains(why, "no such task definition: no-such; give its file to 'local up'") {
+		t.Errorf("reason %q, want one that says what to do", why)
+	}
 	long := strings.Repeat("x", 245) + ".json" // its reason's name would be too long
 	drop(t, folder, long[1:], bad)
 	waitFile(t, filepath.Join(folder, rejectedDir, long[1:]))

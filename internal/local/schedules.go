@@ -90,10 +90,11 @@ func latestDue(entry schedule.Entry, until, now time.Time) (due time.Time, misse
 // fire submits one firing. Its identity is the schedule and the time, so doing it twice makes one job.
 func (s *System) fire(ctx context.Context, entry schedule.Entry, due time.Time) error {
 	body := entry.Request(due)
-	j, err := s.Engine.Submit(ctx, engine.Submission{JobID: jobs.ResolveID(body), Body: body})
+	submission := engine.Submission{JobID: jobs.ResolveID(body), Body: body}
+	j, err := s.Engine.Submit(ctx, submission)
 	if invalid, ok := errors.AsType[*jobs.InvalidRequest](err); ok {
 		s.options.Log.Error("schedule's request refused", slog.String("schedule", entry.Name), slog.String("reason", invalid.Error()))
-		return s.Engine.Reject(ctx, engine.Submission{JobID: jobs.ResolveID(body), Body: body}, invalid)
+		return s.Engine.Reject(ctx, submission, invalid)
 	}
 	if err != nil {
 		return fmt.Errorf("fire schedule %s: %w", entry.Name, err)
@@ -102,22 +103,24 @@ func (s *System) fire(ctx context.Context, entry schedule.Entry, due time.Time) 
 	return nil
 }
 
-// firedUntil is up to when the schedule has fired; a schedule that is new begins now.
+// firedUntil is up to when the schedule has fired; a schedule that is new begins now, and so does one that has fired in what is the
+// future now: the clock was ahead. What fires a second time for it is the same job.
 func (s *System) firedUntil(ctx context.Context, name string, now time.Time) (time.Time, error) {
 	var millis int64
 	err := s.db.View(ctx, func(tx *sqlitedb.Tx) error {
 		return tx.QueryRow(`SELECT fired_until FROM local_schedules WHERE name = ?`, name).Scan(&millis)
 	})
-	if errors.Is(err, sql.ErrNoRows) {
+	until := time.UnixMilli(millis)
+	if errors.Is(err, sql.ErrNoRows) || until.After(now) {
 		return now, nil
 	}
-	return time.UnixMilli(millis), err
+	return until, err
 }
 
 func (s *System) setFiredUntil(ctx context.Context, name string, until time.Time) error {
 	return s.db.Update(ctx, func(tx *sqlitedb.Tx) error {
 		_, err := tx.Exec(`INSERT INTO local_schedules (name, fired_until) VALUES (?, ?)
-			ON CONFLICT (name) DO UPDATE SET fired_until = excluded.fired_until WHERE fired_until < excluded.fired_until`, name, until.UnixMilli())
+			ON CONFLICT (name) DO UPDATE SET fired_until = excluded.fired_until WHERE fired_until <> excluded.fired_until`, name, until.UnixMilli())
 		return err
 	})
 }

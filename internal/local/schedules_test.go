@@ -1,7 +1,9 @@
 package local
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -81,15 +83,70 @@ func TestAFiringIsOneJobHoweverOftenItIsFired(t *testing.T) {
 	}
 }
 
+// noteSchedules has an engine know the schedules of a file from a time on, so that what comes due before the next one is up is
+// made up for.
+func noteSchedules(t *testing.T, data, file string, since time.Time) {
+	t.Helper()
+	s, err := Open(t.Context(), Options{DataDir: data, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	entries, err := schedule.Load(file)
+	if err := errors.Join(err, s.db.Migrate(t.Context(), schedulesSchema)); err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if _, err := s.fireDue(t.Context(), entry, since); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestAClockThatWasAheadSilencesNoSchedule has the clock go wrong for one look, and then be set back by a few minutes.
+func TestAClockThatWasAheadSilencesNoSchedule(t *testing.T) {
+	t.Parallel()
+	s := up(t)
+	if err := s.db.Migrate(t.Context(), schedulesSchema); err != nil {
+		t.Fatal(err)
+	}
+	hourly := scheduled(t, "cron(0 * * * ? *)")
+	noon := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		now  time.Time
+		jobs int
+	}{
+		{noon.Add(-time.Minute), 0},
+		{noon.Add(time.Minute), 1},
+		{noon.AddDate(1, 0, 0), 2}, // ahead
+		{noon.Add(2 * time.Minute), 2},
+		{noon.Add(61 * time.Minute), 3},
+		{noon.Add(55 * time.Minute), 3}, // set back
+		{noon.Add(62 * time.Minute), 3}, // the same firing is the same job
+		{noon.Add(121 * time.Minute), 4},
+	} {
+		next, err := s.fireDue(t.Context(), hourly, c.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(list(t, s)); got != c.jobs || next.Sub(c.now) > time.Hour {
+			t.Errorf("%d jobs at %v, want %d; due again at %v", got, c.now, c.jobs, next)
+		}
+	}
+}
+
 func TestASchedulesFileIsReadAtUp(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "schedules.json")
-	at := time.Now().UTC().Add(8 * time.Second) // a loaded machine takes seconds to be up
+	dir := t.TempDir()
+	file := filepath.Join(dir, "schedules.json")
+	at := time.Now().UTC().Add(2 * time.Second)
 	text := fmt.Sprintf(`[{"name":"once","scheduleExpression":"at(%s)","input":{"jobName":"a","taskDefinition":"sh","containerOverrides":{"command":["true"]}}}]`, at.Format("2006-01-02T15:04:05"))
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := up(t, func(o *Options) { o.Schedules = file })
+	data := filepath.Join(dir, "data")
+	noteSchedules(t, data, file, at.Add(-time.Minute))
+	s := up(t, func(o *Options) { o.DataDir, o.Schedules = data, file })
 	deadline := time.Now().Add(60 * time.Second)
 	for len(list(t, s)) == 0 {
 		if time.Now().After(deadline) {

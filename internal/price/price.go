@@ -21,21 +21,21 @@ const (
 	SpotDiscount = 0.70
 )
 
-// LeastBilled is the shortest time that a task is billed for.
-const LeastBilled = time.Minute
+// leastBilled is the shortest time that a task is billed for.
+const leastBilled = time.Minute
 
 // Hour is what an hour of an on-demand task costs that has so many CPU units, of which 1024 are a vCPU, and MiB of memory.
 func Hour(cpuUnits, memoryMiB int) float64 {
 	return float64(cpuUnits)/1024*VCPUHour + float64(memoryMiB)/1024*GBHour
 }
 
-// Billed is the time that a task is billed for which ran so long: every second that began, and LeastBilled at least. AWS
-// counts from when the image is pulled, which is not known here.
+// Billed is the time that a task is billed for which ran so long: every second that began, and a minute at least. AWS counts
+// from when the image is pulled, which is not known here.
 func Billed(ran time.Duration) time.Duration {
 	if part := ran % time.Second; part > 0 {
 		ran += time.Second - part
 	}
-	return max(ran, LeastBilled)
+	return max(ran, leastBilled)
 }
 
 // Usage is the time that is billed for the attempts of jobs.

@@ -7,13 +7,28 @@ import (
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 )
 
-// runsMax bounds the RunTask calls of one job: a world's faults last some hours, and a job waits minutes between calls.
-const runsMax = 250
+// callsMax bounds the calls for one job: a world's faults last some hours, and a job waits minutes between calls.
+func callsMax(what string) int {
+	switch what {
+	case "GetItem": // a job that is due and cannot be moved on is read once a minute
+		return 3000
+	case "PutItem", "SendMessage", "DescribeTasks":
+		return 600
+	}
+	return 250
+}
 
 // audit balances the books once nothing is left to happen.
 func (w *World) audit() {
+	retried := map[string]int{}
 	for _, id := range slices.Sorted(maps.Keys(w.table.items)) {
-		w.auditJob(w.table.items[id])
+		j := w.table.items[id]
+		w.auditJob(j)
+		if of := j.RetryOf; of != "" {
+			if retried[of]++; retried[of] > w.retries[of] {
+				w.fail("a retry is one job", of, "%d jobs for %d retries", retried[of], w.retries[of])
+			}
+		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(w.accepted)) {
 		if w.table.items[id] == nil {
@@ -45,10 +60,13 @@ func (w *World) auditJob(j *jobs.Job) {
 		w.fail("every job ends", j.JobID, "nothing is left to happen, and it is %s", brief(j))
 		return
 	}
-	if n := w.runs[j.JobID]; n > runsMax {
-		w.fail("calls are bounded", j.JobID, "%d RunTask calls", n)
+	for what, of := range w.made {
+		most := "most " + what + " calls of a job"
+		w.reached[most] = max(w.reached[most], of[j.JobID])
+		if n := of[j.JobID]; n > callsMax(what) {
+			w.fail("calls are bounded", j.JobID, "%d calls of %s", n, what)
+		}
 	}
-	w.reached["most RunTask calls of a job"] = max(w.reached["most RunTask calls of a job"], w.runs[j.JobID])
 	entries := map[int]*jobs.Attempt{}
 	recorded := 0
 	for i := range j.Attempts {
@@ -65,15 +83,10 @@ func (w *World) auditJob(j *jobs.Job) {
 		switch {
 		case a == nil && (t.ran && !t.lost || j.Last() == nil || t.attempt > j.Last().Number):
 			w.fail("tasks started = attempts recorded", j.JobID, "%s of attempt %d is in no attempt", t.ARN, t.attempt)
-		case a != nil && a.TaskARN != t.ARN && t.attempt == a.Number && !w.twice(t):
+		case a != nil && a.TaskARN != t.ARN && t.attempt == a.Number && !t.lost:
 			w.fail("tasks started = attempts recorded", j.JobID, "attempt %d names %q and not %s", t.attempt, a.TaskARN, t.ARN)
 		}
 	}
-}
-
-// twice reports whether the attempt had another task because ECS had forgotten one.
-func (w *World) twice(t *task) bool {
-	return len(w.cluster.byStarter[t.StartedBy]) > 1 || w.cluster.forgotten(t)
 }
 
 // auditInterruption checks that an attempt that Spot took was told of.

@@ -41,6 +41,8 @@ func runTraced(p Plan, t *trace) Report {
 type Campaign struct {
 	First, Seeds uint64
 	Parallel     int
+	// With is how strong faults are in every world, whatever its seed says; a campaign that looks for one thing finds it sooner.
+	With Strengths
 	// Stop ends the campaign at its first failure.
 	Stop bool
 }
@@ -61,7 +63,7 @@ func (c Campaign) Run() Outcome {
 	for range max(1, c.Parallel) {
 		workers.Go(func() {
 			for n := next.Add(1) - 1; n < c.Seeds; n = next.Add(1) - 1 {
-				r := Run(Draw(c.First + n))
+				r := Run(c.With.in(Draw(c.First + n)))
 				mu.Lock()
 				out.add(r)
 				if r.Violation != nil && c.Stop {

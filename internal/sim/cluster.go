@@ -16,12 +16,16 @@ type cluster struct {
 	tasks     []*task
 	byARN     map[string]*task
 	byStarter map[string][]*task
+	copies    map[string][]*task // the same, of tasks that were run by hand
 	byJob     map[string][]*task
 	tokens    map[string]*token
 	launches  map[jobs.CapacityProvider]*bucket
-	calls     bucket // Fargate takes 20 RunTask calls a second, whatever they ask for
+	runs      bucket // Fargate takes 20 RunTask calls a second, whatever they ask for
+	modify    bucket // RunTask and StopTask
+	read      bucket // DescribeTasks and ListTasks
 	live      map[jobs.CapacityProvider]int
 	made      map[jobs.CapacityProvider]int
+	overRate  map[string]int // calls that were over a rate, by name
 }
 
 // token is ECS's memory of one client token.
@@ -35,8 +39,11 @@ type token struct {
 
 func newCluster(w *World) *cluster {
 	c := &cluster{
-		w: w, calls: bucket{rate: 20, burst: 20}, byARN: map[string]*task{}, byStarter: map[string][]*task{}, byJob: map[string][]*task{}, tokens: map[string]*token{},
+		w: w, byARN: map[string]*task{}, byStarter: map[string][]*task{}, copies: map[string][]*task{}, byJob: map[string][]*task{}, tokens: map[string]*token{},
 		launches: map[jobs.CapacityProvider]*bucket{}, live: map[jobs.CapacityProvider]int{}, made: map[jobs.CapacityProvider]int{},
+		// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html
+		runs: bucket{rate: 20, burst: 20}, modify: bucket{rate: 40, burst: 100}, read: bucket{rate: 20, burst: 100},
+		overRate: map[string]int{},
 	}
 	for _, provider := range []jobs.CapacityProvider{jobs.FargateSpot, jobs.FargateOnDemand} {
 		c.launches[provider] = &bucket{rate: w.wish.LaunchRate, burst: w.wish.LaunchBurst}
@@ -54,7 +61,11 @@ const showsLonger = 30 * time.Minute
 // forgotten reports whether ECS shows the task no more: at least an hour after it stopped, and often later.
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html
 func (c *cluster) forgotten(t *task) bool {
-	return t.stopped() && c.w.now.Sub(t.StoppedAt) > forgets+showsLonger
+	shows := t.fate.shows
+	if shows == 0 {
+		shows = forgets + showsLonger
+	}
+	return t.stopped() && c.w.now.Sub(t.StoppedAt) > shows
 }
 
 // tokenOver reports whether the token of a task is free again: min(24 hours, the task's life and an hour).
@@ -74,13 +85,18 @@ func (c *cluster) run(l spot.Launch) spot.Answer {
 	switch {
 	case w.in(ECSDown), w.hit(RunUnanswered):
 		return spot.Answer{Kind: spot.AnswerNone, Reason: "ServerException: internal error"}
-	case w.hit(RunThrottled), !c.calls.take(w.now):
+	case w.hit(RunThrottled), c.over(&c.runs, "RunTask"), c.over(&c.modify, "RunTask"):
 		return throttled
 	case w.hit(RunDenied), w.in(AccessLost):
 		return spot.Answer{
 			Kind: spot.AnswerRefused, Cause: jobs.CauseDeploymentFault,
 			Reason: "AccessDeniedException: not authorized",
 		}
+	}
+	if w.hit(RunLate) {
+		// Meanwhile it may be called for again.
+		w.plan(w.now.Add(w.streams[RunLate].between(0, 30*time.Second)), func() { c.answer(l) })
+		return spot.Answer{Kind: spot.AnswerNone, Reason: "RunTask timed out."}
 	}
 	answer := c.answer(l)
 	if w.hit(RunAnswerLost) || w.in(AnswersLost) {
@@ -90,6 +106,15 @@ func (c *cluster) run(l spot.Launch) spot.Answer {
 	return answer
 }
 
+// over counts a call that a token bucket has no token for.
+func (c *cluster) over(b *bucket, call string) bool {
+	if b.take(c.w.now) {
+		return false
+	}
+	c.overRate[call]++
+	return true
+}
+
 var throttled = spot.Answer{Kind: spot.AnswerThrottled, Reason: "ThrottlingException: Rate exceeded"}
 
 func (c *cluster) answer(l spot.Launch) spot.Answer {
@@ -97,7 +122,7 @@ func (c *cluster) answer(l spot.Launch) spot.Answer {
 	if known := c.known(l.ClientToken); known != nil {
 		return c.replay(known, l)
 	}
-	if !c.launches[l.CapacityProvider].take(w.now) {
+	if c.over(c.launches[l.CapacityProvider], "RunTask") {
 		w.sometimes("the launch rate is used up")
 		return throttled
 	}
@@ -134,6 +159,9 @@ func (c *cluster) replay(known *token, l spot.Launch) spot.Answer {
 		}
 		return *known.refusal
 	}
+	if c.w.hit(RunConflict) {
+		return spot.ConflictAnswer([]string{known.task.ARN})
+	}
 	return spot.Answer{Kind: spot.AnswerTask, TaskARN: known.task.ARN, Stopped: known.task.stopped(), Firm: true}
 }
 
@@ -151,12 +179,28 @@ func (c *cluster) refusal(l spot.Launch) *spot.Answer {
 		return firm(jobs.CauseNoCapacity, noCapacity)
 	case c.live[l.CapacityProvider] >= w.wish.Quota, w.in(QuotaTight) && c.live[l.CapacityProvider] > 0:
 		return firm(jobs.CauseQuota, overQuota)
+	case w.hit(RunOdd):
+		return pick(w.streams[RunOdd], []weighted[*spot.Answer]{
+			{3, firm(jobs.CausePlatformFailure, "Something unheard of.")},
+			{2, &spot.Answer{Kind: spot.AnswerRefused, Cause: jobs.CauseQuota, Reason: "ClientException: too many tasks in PROVISIONING"}},
+			{2, firm(jobs.CauseSubnetFull, "no free address")},
+			{1, firm(jobs.CauseLaunchRejected, "The requested CPU configuration is above your limit")},
+		})
 	case w.hit(RunTokenConflict):
-		return firm("", "The client token was used by another request and made no task.")
+		conflict := spot.ConflictAnswer(nil)
+		return &conflict
 	case w.hit(RunRejected):
 		return &spot.Answer{Kind: spot.AnswerRefused, Cause: jobs.CauseLaunchRejected, Reason: "InvalidParameterException: refused"}
 	}
 	return nil
+}
+
+// refused remembers why ECS refused a job.
+func (w *World) refused(jobID string, cause jobs.Cause) {
+	if w.refusals[jobID] == nil {
+		w.refusals[jobID] = map[jobs.Cause]bool{}
+	}
+	w.refusals[jobID][cause] = true
 }
 
 func (c *cluster) start(l spot.Launch) *task {
@@ -186,6 +230,7 @@ func (c *cluster) copyOf(jobID string, attempt int, f fate) {
 	}}
 	c.tasks = append(c.tasks, t)
 	c.byARN[t.ARN] = t
+	c.copies[startedBy] = append(c.copies[startedBy], t)
 	c.live[t.provider]++
 	t.begin(f)
 }
@@ -211,9 +256,16 @@ func (c *cluster) lag() time.Duration {
 	return 0
 }
 
-func (c *cluster) describe(arns []string, seenAt time.Time) (tasks []spot.Task, missing []string) {
+func (c *cluster) describe(arns []string, seenAt time.Time) (tasks []spot.Task, missing []string, err error) {
+	if c.over(&c.read, "DescribeTasks") {
+		return nil, nil, trouble("DescribeTasks: Rate exceeded")
+	}
 	lag := c.lag()
 	for _, arn := range arns {
+		if c.w.hit(DescribePartly) {
+			err = trouble("DescribeTasks fails for a task")
+			continue
+		}
 		t := c.byARN[arn]
 		var state *spot.Task
 		if t != nil && !c.forgotten(t) {
@@ -228,19 +280,35 @@ func (c *cluster) describe(arns []string, seenAt time.Time) (tasks []spot.Task, 
 		shown.SeenAt = seenAt
 		tasks = append(tasks, shown)
 	}
-	return tasks, missing
+	return tasks, missing, err
 }
 
-func (c *cluster) find(startedBy string, seenAt time.Time) []spot.Task {
+// find is what pkg/spot/ecs does: it lists what is to run, then what is to stop, and describes both. Each answer may be behind
+// in its own way.
+func (c *cluster) find(startedBy string, seenAt time.Time) ([]spot.Task, error) {
 	var arns []string
-	at := c.w.now.Add(-c.lag())
-	for _, t := range c.byStarter[startedBy] {
-		if !c.forgotten(t) && t.asOf(at) != nil {
-			arns = append(arns, t.ARN)
+	for _, desired := range []string{running, stopped} {
+		if c.over(&c.read, "ListTasks") {
+			return nil, trouble("ListTasks: Rate exceeded")
+		}
+		at := c.w.now.Add(-c.lag())
+		for _, t := range slices.Concat(c.byStarter[startedBy], c.copies[startedBy]) {
+			switch state := t.asOf(at); {
+			case c.forgotten(t):
+				t.lost = true // the launch may be refused next, and the attempt end without it
+			case state != nil && state.DesiredStatus == desired && !slices.Contains(arns, t.ARN):
+				arns = append(arns, t.ARN)
+			}
 		}
 	}
-	tasks, _ := c.describe(arns, seenAt)
-	return tasks
+	if len(arns) == 0 {
+		return nil, nil
+	}
+	tasks, missing, err := c.describe(arns, seenAt)
+	if err == nil && len(missing) > 0 {
+		err = trouble("ECS lists tasks that it does not describe")
+	}
+	return tasks, err
 }
 
 // reclaim has Spot take a share of its tasks at once.

@@ -38,6 +38,9 @@ type eventContainer struct {
 
 // tell sends a task's state to the events queue, as ECS and EventBridge do it: mostly.
 func (w *World) tell(t *task) {
+	if t.LastStatus != running && t.LastStatus != stopped { // template.yaml's rule lets no others through
+		return
+	}
 	if w.in(EventsGone) || w.hit(EventLost) {
 		return
 	}
@@ -63,9 +66,12 @@ func (w *World) tell(t *task) {
 	if w.hit(EventDayLate) {
 		delay = 24 * time.Hour
 	}
-	w.events.send(body, delay)
+	told := []*message{w.events.send(body, delay)}
 	if w.hit(EventTwice) {
-		w.events.send(body, delay+w.streams[EventTwice].between(0, 5*time.Minute))
+		told = append(told, w.events.send(body, delay+w.streams[EventTwice].between(0, 5*time.Minute)))
+	}
+	if t.stopped() {
+		t.told = told
 	}
 }
 

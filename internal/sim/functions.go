@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/spotbatch/spotbatch/internal/engine"
@@ -14,7 +15,7 @@ import (
 // What functions/submit and functions/watch do around the engine, in a few lines: main packages cannot be imported.
 
 // itemsAtOnce is how many items of a batch are in work at once; see internal/function's Batch.
-const itemsAtOnce = 4
+const itemsAtOnce = 10
 
 // serveBatch makes the server of a queue.
 func (w *World) serveBatch(q *queue, take func(p *process, item intake.Item) error) func(*instance, []*message, func()) {
@@ -54,11 +55,10 @@ func (w *World) serveBatch(q *queue, take func(p *process, item intake.Item) err
 // serve handles one message of a batch; true where it is done with.
 func (w *World) serve(p *process, m *message, take func(p *process, item intake.Item) error) bool {
 	if !p.timeLeft() {
-		w.sometimes("a batch is cut short")
 		m.trouble = "no time was left for it"
 		return false
 	}
-	if err := take(p, intake.ParseMessage(m.id, m.body)); err != nil {
+	if err := take(p, m.item()); err != nil {
 		p.owes = debts{}
 		m.trouble = err.Error()
 		w.hear(m.trouble)
@@ -78,6 +78,8 @@ func (w *World) submitItem(p *process, item intake.Item) error {
 	switch {
 	case item.Err != nil:
 		err = item.Err
+	case item.Kind == intake.Wake:
+		return p.engine.Wake(background, item.JobID)
 	case item.Kind != intake.Submit:
 		err = &jobs.InvalidRequest{Problems: []string{"request: submit does not take a " + string(item.Kind)}}
 	default:
@@ -140,11 +142,15 @@ func (w *World) watchItem(p *process, item intake.Item) error {
 // nothing, and are left out.
 func (w *World) sweepAt() {
 	soonest := w.table.due.soonest()
-	if soonest == 1<<63-1 {
+	if soonest == math.MaxInt64 {
 		return
 	}
 	at := w.now.Truncate(time.Minute).Add(time.Minute)
-	if due := time.UnixMilli(soonest).UTC().Truncate(time.Minute).Add(-2 * time.Minute); due.After(at) { // clocks may be ahead
+	ahead := time.Duration(0) // so much a clock may be
+	if w.wish.Strength[ClockWrong] > 0 {
+		ahead = time.Minute
+	}
+	if due := time.UnixMilli(soonest + time.Minute.Milliseconds() - 1).UTC().Add(-ahead).Truncate(time.Minute); due.After(at) {
 		at = due
 	}
 	if !w.nextSweep.IsZero() && !w.nextSweep.After(at) {
@@ -154,7 +160,12 @@ func (w *World) sweepAt() {
 	w.plan(at, func() {
 		if w.nextSweep.Equal(at) {
 			w.nextSweep = time.Time{}
-			w.sweep()
+			if !w.hit(SweepMissed) {
+				w.sweep()
+			}
+			if w.hit(SweepTwice) {
+				w.sweep()
+			}
 			w.sweepAt()
 		}
 	})
@@ -165,34 +176,31 @@ func (w *World) sweep() {
 	w.checkPromptness()
 	w.sweeps++
 	on := w.sweepers[w.sweeps%len(w.sweepers)]
-	payload := []byte(`{"sweep":true}`)
-	work := func(p *process) error {
-		delivery, err := intake.Parse(payload)
-		if err != nil {
-			return err
-		}
-		return w.watchItem(p, delivery.Items[0])
-	}
+	work := func(p *process) error { return w.watchItem(p, intake.Item{Kind: intake.Sweep}) }
 	w.invoke(on, "sweep", []func(*process) error{work}, func(error, bool) {})
 }
 
-// wakeAt is internal/aws's EventsQueue.
+// wakeAt is internal/aws's Waker: a wake-up goes to either function in turn.
 func (p *process) wakeAt(jobID string, at time.Time) error {
 	delay := min(max(at.Sub(p.now()), 0), 15*time.Minute)
-	return p.leave(map[string]any{"wake": jobID}, (delay + time.Second - 1).Truncate(time.Second))
+	to := p.w.events
+	if p.on.wakes++; p.on.wakes%2 == 0 {
+		to = p.w.requests
+	}
+	return p.leave(to, map[string]any{"wake": jobID}, (delay + time.Second - 1).Truncate(time.Second))
 }
 
-func (p *process) leave(work map[string]any, delay time.Duration) (err error) {
+func (p *process) leave(to *queue, work map[string]any, delay time.Duration) (err error) {
 	body, err := json.Marshal(work)
 	if err != nil {
 		return err
 	}
 	p.call("SendMessage", func() {
 		if p.w.hit(WakeFails) {
-			err = trouble("the events queue is away")
+			err = trouble("the queue is away")
 			return
 		}
-		p.w.events.send(body, delay)
+		to.send(body, delay)
 	})
 	return err
 }

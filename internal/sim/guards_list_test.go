@@ -6,8 +6,10 @@ type mutant struct {
 	// Guard is what is taken out, in the words of docs/architecture.md.
 	Guard string
 	Edits []edit
-	// Backed says why nothing breaks: another guard behind this one holds. "" = some seed must fail.
-	Backed string
+	// With are faults that every world has, for what is too rare in worlds that are drawn at random; see cmd/sim.
+	With string
+	// Behind takes out what holds as well where the guard does not: by itself nobody misses it.
+	Behind []edit
 }
 
 // edit replaces a piece of a file that occurs in it exactly once.
@@ -38,23 +40,31 @@ func mutants() []mutant {
 		}}},
 		{Guard: "unanswered: after a call without an answer any refusal is believed", Edits: []edit{{
 			"pkg/spot/answer.go",
-			"answer.Kind == AnswerRefused && a.Internal.Unanswered && !answer.Firm",
-			"false",
+			"case answer.Kind == AnswerRefused && !a.Internal.Unanswered:",
+			"case answer.Kind == AnswerRefused:",
 		}}},
-		{Guard: "unanswered: a caller that died is not remembered", Edits: []edit{{
+		{Guard: "unanswered: a caller that died is not remembered", With: "killed=0.1,RunTask denied=0.3,event lost=0.9,user cancels=0", Edits: []edit{{
 			"pkg/jobs/state.go",
 			"	if j.NextAttemptAt.IsZero() {\n\t\ta.Internal.Unanswered = true\n\t}\n\ta.Internal.CalledAt",
 			"	a.Internal.CalledAt",
 		}}},
-		{Guard: "settling: ListTasks is believed at once", Edits: []edit{{
+		{Guard: "settling: ListTasks is believed at once", Edits: []edit{
+			{
+				"pkg/spot/next.go",
+				"		if now.Before(settleAt(a, times)) {\n			return StepNone\n		}\n",
+				"",
+			},
+			{"pkg/spot/answer.go", "	case at.Now.Before(settleAt(a, times)):\n", "	case false:\n"},
+		}},
+		{Guard: "settling: what ECS may have forgotten is believed never to have been", With: "item sick=0.5,RunTask late=0.5,event lost=0,killed=0,runs on=0", Edits: []edit{{
 			"pkg/spot/next.go",
-			"		if now.Before(settleAt(a, times)) {\n\t\t\treturn StepNone\n\t\t}\n",
-			"",
+			"case none.Sub(called) >= times.Lost:",
+			"case false:",
 		}}},
 		{Guard: "settling: counted from the first call and not the latest", Edits: []edit{{
 			"pkg/spot/next.go",
-			"return a.Internal.CalledAt.Time.Add(times.FunctionTimeout + times.Settling)",
-			"return a.Internal.LaunchedAt.Time.Add(times.FunctionTimeout + times.Settling)",
+			"called, none := a.Internal.CalledAt.Time, ",
+			"called, none := a.Internal.LaunchedAt.Time, ",
 		}}},
 		{Guard: "cancel settling: a launch without an answer is ended at once", Edits: []edit{{
 			"pkg/spot/next.go",
@@ -66,9 +76,13 @@ func mutants() []mutant {
 			`end := over != "" || !j.CancelRequestedAt.IsZero()`,
 			`end := over != ""`,
 		}}},
-		{Guard: "missing: believed at once", Edits: []edit{{
+		{Guard: "missing: believed at once", Edits: []edit{
+			{"pkg/spot/observe.go", "case at.Now.Before(settleAt(a, times)):", "case false:"},
+			{"pkg/spot/observe.go", "case a.Internal.NoTaskAt.IsZero():", "case false:"},
+		}},
+		{Guard: "missing: believed though the end may wait in the queue", Edits: []edit{{
 			"pkg/spot/observe.go",
-			"case at.Now.Before(settleAt(a, times)):",
+			"case a.Internal.NoTaskAt.IsZero():",
 			"case false:",
 		}}},
 		{Guard: "due time: none while a task runs", Edits: []edit{
@@ -94,6 +108,11 @@ func mutants() []mutant {
 			"	for first := true; ctx.Err() == nil; first = false {",
 			"	for first := true; first && ctx.Err() != nil; first = false {",
 		}}},
+		{Guard: "sweep: it ends at a job that fails", Edits: []edit{{
+			"internal/engine/sweep.go",
+			"			errs[i] = work(i)\n		}\n		return errorsOf(errs)",
+			"			if errs[i] = work(i); errs[i] != nil {\n				break\n			}\n		}\n		return errorsOf(errs)",
+		}}},
 		{Guard: "thirty minutes: counted from the launch and not from the call that made the task", Edits: []edit{{
 			"pkg/spot/next.go",
 			"clock{a.Internal.CalledAt.Time.Add(times.StartLimit), jobs.StopNotRunning}",
@@ -103,6 +122,51 @@ func mutants() []mutant {
 			"internal/engine/sweep.go",
 			"		if hasTask(j) {\n",
 			"		if hasTask(j) && spot.Next(j, now, e.Times) == spot.StepDescribe {\n",
+		}}},
+		{Guard: "look before deciding: a clock is decided by an event or an answer", Edits: []edit{
+			{
+				"internal/engine/record.go",
+				"return may.call && spot.ClockOver(j, may.lookedAt, e.Times) != \"\"",
+				"return true",
+			},
+			{
+				"internal/engine/record.go",
+				"j.DecideStop(spot.ClockOver(j, may.lookedAt, e.Times))",
+				"j.DecideStop(spot.ClockOver(j, at.Now, e.Times))",
+			},
+		}},
+		{Guard: "look before deciding: a look from before the clock's time decides", With: "never runs=0.9,slow=0.5,killed=0,user cancels=0", Edits: []edit{{
+			"pkg/spot/observe.go",
+			"lookedAt = asked\n",
+			"lookedAt = at.Now\n",
+		}}},
+		{Guard: "look before deciding: who could not look decides that a task did not start", Edits: []edit{
+			{
+				"internal/engine/sweep.go",
+				"!e.actsBlind(j) && j.Internal.Unpublished == 0",
+				"spot.Next(j, e.Now(), e.Times) == spot.StepDescribe",
+			},
+			{"internal/engine/sweep.go", "case inVain && e.actsBlind(j):", "case inVain && true:"},
+		}},
+		{Guard: "on its way down: a clock stops a task that is stopping already", Edits: []edit{{
+			"pkg/spot/observe.go",
+			"if live && t.DesiredStatus == taskStopped",
+			"if false && t.DesiredStatus == taskStopped && live",
+		}}},
+		{Guard: "stop cause: it counts though the task ended by itself", Edits: []edit{{
+			"pkg/spot/cause.go",
+			"return t.StopCode == \"\" || t.StopCode == stopUserInitiated || t.interrupted()",
+			"return true",
+		}}},
+		{Guard: "settling: one look at ListTasks is believed", With: "RunTask answer lost=1,event lost=1,DescribeTasks lags=0.5,user cancels=0.9,clock wrong=0,runs on=0,never runs=0,start fails=0.5", Edits: []edit{{
+			"pkg/spot/answer.go",
+			"	case a.Internal.NoTaskAt.IsZero():\n",
+			"	case false:\n",
+		}}},
+		{Guard: "failed calls: they are made again at the same pace for ever", Edits: []edit{{
+			"internal/engine/act.go",
+			"jobs.Backoff(e.Times.CallRetry, 2+failures, at.Roll)",
+			"jobs.Backoff(e.Times.CallRetry, 3, at.Roll)",
 		}}},
 		{Guard: "version: the last writer wins", Edits: []edit{{
 			"internal/sim/table.go",
@@ -114,25 +178,45 @@ func mutants() []mutant {
 			"if j.Internal.WriteID == writeID {",
 			"if false {",
 		}}},
-		{Guard: "at work: a duplicate acts though somebody else does", Edits: []edit{{
-			"internal/engine/record.go",
-			"return e.due(j, now) || now.Sub(j.Internal.SavedAt.Time) > e.Times.FunctionTimeout",
-			"return true",
-		}}},
-		{Guard: "task version: an older state is taken", Backed: "the state machine only moves forward, so an older state says nothing new", Edits: []edit{{
-			"pkg/spot/observe.go",
-			"case t.Version < a.Internal.TaskVersion:",
-			"case false:",
-		}}},
+		{Guard: "at work: a duplicate acts though somebody else does", Edits: []edit{
+			{
+				"internal/engine/record.go",
+				"return e.due(j, now) || now.Sub(j.Internal.SavedAt.Time) > e.Times.FunctionTimeout",
+				"return true",
+			},
+			{
+				"internal/engine/record.go",
+				"return j.NextAttemptAt.IsZero() && now.Sub(j.Live().Internal.CalledAt.Time) <= e.Times.FunctionTimeout",
+				"return false",
+			},
+		}},
+		{
+			Guard: "task version: an older state is taken",
+			Edits: []edit{{"pkg/spot/observe.go", "case t.Version < a.Internal.TaskVersion:", "case false:"}},
+			// Attempts only move forward, so that an older state says nothing new.
+			Behind: []edit{{
+				"pkg/spot/observe.go",
+				"	case t.LastStatus == taskRunning && (a.Status == jobs.AttemptLaunching || a.Status == jobs.AttemptStarting):\n\t\trunningUnseen(j, a, t)\n",
+				"	case t.LastStatus == taskRunning && t.live() && a.Status != jobs.AttemptRunning:\n\t\tj.TaskRunning(t.StartedAt)\n",
+			}},
+		},
 		{Guard: "older attempts: their tasks move the job", Edits: []edit{{
 			"pkg/spot/observe.go",
 			"if a == nil || attempt < a.Number {",
 			"if a == nil {",
 		}}},
-		{Guard: "late answers: RunTask's answer to an older launch counts", Edits: []edit{{
+		{Guard: "late answers: RunTask's answer to an older launch counts", Edits: []edit{
+			{
+				"pkg/spot/answer.go",
+				"case a == nil || call.Attempt != a.Number || call.Launch != a.Launches || a.TaskARN != \"\" || a.Internal.LaunchedAt.IsZero():",
+				"case a == nil:",
+			},
+			{"pkg/spot/answer.go", "case call != CurrentCall(j):", "case false:"},
+		}},
+		{Guard: "late answers: RunTask's answer stands for a later call too", With: "store echo=0.5,RunTask throttled=0.5,killed=0.1,RunTask denied=0.5,event lost=1,user cancels=0", Edits: []edit{{
 			"pkg/spot/answer.go",
-			"if !current || a.TaskARN != \"\" || a.Internal.LaunchedAt.IsZero() {",
-			"if a == nil || current && false {",
+			"case call != CurrentCall(j):",
+			"case false:",
 		}}},
 		{Guard: "stray tasks: they run on", Edits: []edit{{
 			"internal/engine/act.go",
@@ -141,7 +225,7 @@ func mutants() []mutant {
 		}}},
 		{Guard: "stop cause: it is not saved before StopTask", Edits: []edit{{
 			"internal/engine/record.go",
-			"j.DecideStop(spot.ClockOver(j, at.Now, e.Times))",
+			"j.DecideStop(spot.ClockOver(j, may.lookedAt, e.Times))",
 			"return actStop",
 		}}},
 		{Guard: "publication: not repeated", Edits: []edit{{
@@ -149,7 +233,7 @@ func mutants() []mutant {
 			"		e.callFailed(ctx, j, err)\n\t\treturn false\n",
 			"		e.callFailed(ctx, j, err)\n\t\treturn true\n",
 		}}},
-		{Guard: "publication: unpublished is a flag", Edits: []edit{{
+		{Guard: "publication: unpublished is a flag", With: "interrupted=0.9,slow=0.2,user cancels=0.5,PutEvents fails=0.2", Edits: []edit{{
 			"internal/engine/act.go",
 			"if published && j.Internal.Unpublished == r.job.Internal.Unpublished && j.Internal.Unpublished != 0 {",
 			"if published && j.Internal.Unpublished != 0 {",
@@ -172,12 +256,62 @@ func mutants() []mutant {
 		}},
 		{Guard: "firm refusals: failures[] after a call without an answer are not believed", Edits: []edit{{
 			"pkg/spot/answer.go",
-			"answer.Kind == AnswerRefused && a.Internal.Unanswered && !answer.Firm",
-			"answer.Kind == AnswerRefused && a.Internal.Unanswered",
+			"case firm: ",
+			"case firm && false: ",
+		}}},
+		{Guard: "failed calls: who has failed begins another call", With: "StopTask answer lost=0.8,runs on=0.7,slow=0.1,clock wrong=0,user cancels=0", Edits: []edit{{
+			"internal/engine/act.go",
+			"may.call = round < roundsMax-1 && !failed",
+			"may.call = round < roundsMax-1",
+		}}},
+		{Guard: "patience: a job ends at its first refusal", Edits: []edit{{
+			"pkg/spot/next.go",
+			"case a.Internal.LaunchedAt.IsZero() && end:",
+			"case a.Internal.LaunchedAt.IsZero():",
+		}}},
+		{Guard: "retries: a time-out is retried though no rule says so", Edits: []edit{{
+			"pkg/spot/observe.go",
+			"if cause == jobs.CauseTimedOut {",
+			"if false {",
+		}}},
+		{Guard: "retries: a time-out uses up none", Edits: []edit{{
+			"pkg/jobs/cause.go",
+			" || c == CauseTimedOut",
+			"",
+		}}},
+		{Guard: "start clock: a task that never ran sets it back", Edits: []edit{{
+			"pkg/jobs/state.go",
+			"if last := j.Last(); last == nil || last.Ran() {",
+			"if true {",
+		}}},
+		{Guard: "failed calls: they are forgotten until the job is due", Edits: []edit{{
+			"internal/engine/act.go",
+			"&j.Internal.CallsFailed, failed, at)",
+			"&j.Internal.CallsFailed, false, at)",
+		}}},
+		{Guard: "stopping: a cancel waits until the job is due", Edits: []edit{{
+			"internal/engine/record.go",
+			"if step == spot.StepCallAgain && e.calling(j, at.Now) ||",
+			"if j.NextAttemptAt.IsZero() && !e.stale(j, at.Now) ||",
+		}}},
+		{Guard: "publication: it waits until the job is due", Edits: []edit{{
+			"internal/engine/act.go",
+			"if failed || !after.seen.Changed || !published && r.act == actNone {",
+			"if failed || !after.seen.Changed || r.act == actNone {",
+		}}},
+		{Guard: "final end: a cancel changes the reason of a job that has ended", Edits: []edit{{
+			"internal/engine/submit.go",
+			"if j.Ended() {",
+			"if false {",
+		}}},
+		{Guard: "acceptance: a retry that is delivered again is another job", Edits: []edit{{
+			"internal/engine/submit.go",
+			"	if newID == \"\" {\n",
+			"	if true {\n",
 		}}},
 		{Guard: "acceptance: the same id with the same request is another job", Edits: []edit{{
 			"internal/engine/submit.go",
-			"		if stored.Internal.WriteID != writeID {\n\t\t\treturn e.resubmitted(ctx, stored, acceptance.Fingerprint)\n\t\t}\n",
+			"	if stored.Internal.WriteID != j.Internal.WriteID {\n\t\treturn e.resubmitted(ctx, stored, acceptance.Fingerprint)\n\t}\n",
 			"",
 		}}},
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +36,7 @@ func TestEveryGuardIsWhereItsMutantTakesItOut(t *testing.T) {
 			t.Errorf("%q is listed twice", m.Guard)
 		}
 		seen[m.Guard] = true
-		for _, e := range m.Edits {
+		for _, e := range slices.Concat(m.Edits, m.Behind) {
 			if n := strings.Count(read(t, e.File), e.Old); n != 1 {
 				t.Errorf("%s: %s has it %d times: %q", m.Guard, e.File, n, e.Old)
 			}
@@ -51,28 +52,40 @@ func TestEachGuardIsNeeded(t *testing.T) {
 	}
 	for _, m := range mutants() {
 		t.Run(m.Guard, func(t *testing.T) {
-			program := build(t, m)
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // without a guard the engine may never come to an end
-			defer cancel()
-			out, err := exec.CommandContext(ctx, program, "-seeds", "1000", "-brief").CombinedOutput()
-			found := err != nil && bytes.Contains(out, []byte("seed "))
-			switch {
-			case m.Backed == "" && !found:
-				t.Errorf("no seed of 1,000 misses it: %v\n%s", err, out)
-			case m.Backed != "" && err != nil:
-				t.Errorf("it is said to be backed (%s), and yet:\n%s", m.Backed, out)
+			if found, out := live(t, slices.Concat(m.Edits, m.Behind), m.With); !found {
+				t.Errorf("no seed of 1,000 misses it:\n%s", out)
+			} else {
+				t.Logf("%s", out)
 			}
-			t.Logf("%s", out)
+			if m.Behind == nil {
+				return
+			}
+			if found, out := live(t, m.Behind, m.With); found {
+				t.Errorf("what is behind the guard is missed by itself:\n%s", out)
+			}
 		})
 	}
 }
 
-// build builds cmd/sim with the mutant's edits laid over the source.
-func build(t *testing.T, m mutant) string {
+// live has the system with edits live through a thousand seeds, and reports whether an invariant did not hold.
+func live(t *testing.T, edits []edit, with string) (found bool, out []byte) {
+	t.Helper()
+	program := build(t, edits)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // without a guard the engine may never come to an end
+	defer cancel()
+	out, err := exec.CommandContext(ctx, program, "-seeds", "1000", "-brief", "-with", with).CombinedOutput()
+	if found = bytes.Contains(out, []byte("seed ")); found != (err != nil) {
+		t.Fatalf("it says neither that all held nor what did not: %v\n%s", err, out)
+	}
+	return found, out
+}
+
+// build builds cmd/sim with edits laid over the source.
+func build(t *testing.T, edits []edit) string {
 	t.Helper()
 	dir := t.TempDir()
 	edited := map[string]string{}
-	for _, e := range m.Edits {
+	for _, e := range edits {
 		text, ok := edited[e.File]
 		if !ok {
 			text = read(t, e.File)
@@ -103,7 +116,7 @@ func build(t *testing.T, m mutant) string {
 		"./internal/sim/cmd/sim")
 	command.Dir = root
 	if out, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("build without %s: %v\n%s", m.Guard, err, out)
+		t.Fatalf("build: %v\n%s", err, out)
 	}
 	return program
 }

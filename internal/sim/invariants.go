@@ -17,14 +17,23 @@ import (
 
 // saved checks a write to the table.
 func (w *World) saved(before, after *jobs.Job) {
-	w.note(after.JobID, "saved: %s (%s)", brief(after), after.StatusReason)
+	if w.trace != nil {
+		w.note(after.JobID, "saved: %s (%s)", brief(after), after.StatusReason)
+	}
 	w.countMoves(before, after)
+	w.saves++
+	if before == nil && w.hit(ItemSick) {
+		w.sicklings[after.JobID] = true
+	}
 	id := after.JobID
 	if before != nil && after.Version != before.Version+1 {
 		w.fail("every save is the next version", id, "%d follows %d", after.Version, before.Version)
 	}
+	if after.Ended() == after.Internal.ExpiresAt.IsZero() {
+		w.fail("what has ended expires, and nothing else", id, "%s expires at %v", brief(after), after.Internal.ExpiresAt)
+	}
 	if before != nil && before.Ended() && (before.Status != after.Status || before.Cause != after.Cause ||
-		!reflect.DeepEqual(before.Attempts, after.Attempts)) {
+		before.StatusReason != after.StatusReason || !before.StoppedAt.Equal(after.StoppedAt.Time) || !reflect.DeepEqual(before.Attempts, after.Attempts)) {
 		w.fail("an end is final", id, "%s becomes %s", brief(before), brief(after))
 	}
 	if settled := after.Ended() && after.Internal.Unpublished == 0; settled != after.Internal.DueAt.IsZero() {
@@ -36,7 +45,11 @@ func (w *World) saved(before, after *jobs.Job) {
 	if a := after.Live(); a != nil && a.TaskARN != "" && !after.NextAttemptAt.IsZero() {
 		w.fail("a job that has a task waits for no launch", id, "%s", brief(after))
 	}
+	w.checkDue(after)
+	w.checkProof(before, after)
 	w.checkLaunch(before, after)
+	w.checkDecided(before, after)
+	w.checkHonest(before, after)
 	w.checkAttempts(before, after)
 	w.checkBudgets(after)
 	if after.Ended() && (before == nil || !before.Ended()) {
@@ -64,6 +77,7 @@ type news struct {
 
 // tellNews takes a publication in.
 func (w *World) tellNews(document *jobs.Job) {
+	w.checkNews(document)
 	n := w.published[document.JobID]
 	if n == nil {
 		n = &news{}
@@ -111,11 +125,15 @@ func (w *World) checkAttempts(before, after *jobs.Job) {
 func (w *World) checkStopped(j *jobs.Job, a *jobs.Attempt) {
 	w.sometimes("attempt cause: " + string(a.Cause))
 	if a.TaskARN == "" {
+		if a.Cause == "" || a.Cause == jobs.CauseCancelled && j.CancelRequestedAt.IsZero() {
+			w.fail("an attempt ends for a reason", j.JobID, "attempt %d ended as %q", a.Number, a.Cause)
+		}
 		for _, t := range w.cluster.byStarter[jobs.StartedBy(runner, j.JobID, a.Number)] {
 			if !w.cluster.forgotten(t) {
 				w.fail("an attempt without a task has none", j.JobID, "attempt %d ended as %s; %s is %s", a.Number, a.Cause, t.ARN,
 					t.LastStatus)
 			}
+			w.checkUntold(t)
 		}
 		return
 	}
@@ -127,10 +145,22 @@ func (w *World) checkStopped(j *jobs.Job, a *jobs.Attempt) {
 			a.Cause, t.LastStatus)
 	case w.cluster.forgotten(t) && a.Cause != jobs.CauseSucceeded: // ECS may have told nobody
 		w.sometimes("a task is lost")
-		t.lost = true
+		t.lost, t.lostAt = true, w.now
+		if a.Cause != t.cause(j, a) {
+			w.checkUntold(t)
+		}
 	case a.Cause != t.cause(j, a):
 		w.fail("an attempt ends for its task's reason", j.JobID, "attempt %d ended as %s (%s), its task as %s", a.Number,
 			a.Cause, a.Reason, t.cause(j, a))
+	}
+}
+
+// checkUntold checks that a task which is believed never to have been, or to be lost, has no end that waits in the queue.
+func (w *World) checkUntold(t *task) {
+	for _, m := range t.told {
+		if !m.deleted && !m.buried && !m.visible.IsZero() {
+			w.fail("an end that waits in the queue is not lost", t.jobID, "attempt %d, of which %s tells", t.attempt, m.id)
+		}
 	}
 }
 
@@ -146,9 +176,9 @@ func (t *task) cause(j *jobs.Job, a *jobs.Attempt) jobs.Cause {
 		return jobs.CauseSucceeded
 	case !j.CancelRequestedAt.IsZero():
 		return jobs.CauseCancelled
-	case a.Internal.StopCause == jobs.StopNotRunning:
+	case a.Internal.StopCause == jobs.StopNotRunning && !t.ending:
 		return jobs.CausePlatformFailure
-	case a.Internal.StopCause != "":
+	case a.Internal.StopCause != "" && !t.ending:
 		return jobs.CauseTimedOut
 	case t.noticed && zero && j.Request.Capacity.ExitZeroOnInterruption == jobs.ExitZeroSucceed:
 		return jobs.CauseSucceeded
@@ -176,10 +206,10 @@ func (w *World) checkBudgets(j *jobs.Job) {
 	if n := j.Count(jobs.Cause.OwnFailure); n > j.Request.RetryStrategy.Attempts {
 		w.fail("the job's own failures have a limit", j.JobID, "%d of %d", n, j.Request.RetryStrategy.Attempts)
 	}
-	if n := j.Count(func(c jobs.Cause) bool { return c == jobs.CausePlatformFailure }); n > jobs.PlatformFailuresMax+1 {
+	if n := j.Count(jobs.CausePlatformFailure.Is); n > jobs.PlatformFailuresMax+1 {
 		w.fail("the platform's failures have a limit", j.JobID, "%d", n)
 	}
-	if n := j.Count(func(c jobs.Cause) bool { return c == jobs.CauseSpotInterruption }); n > j.Request.Capacity.SpotAttempts {
+	if n := j.Count(jobs.CauseSpotInterruption.Is); n > j.Request.Capacity.SpotAttempts {
 		w.fail("interruptions have a limit", j.JobID, "%d of %d", n, j.Request.Capacity.SpotAttempts)
 	}
 }
@@ -221,6 +251,7 @@ func (w *World) checkStart(t *task) {
 		case other.attempt == t.attempt:
 			w.sometimes("ECS had forgotten an attempt's first task")
 			other.lost = true
+			w.checkUntold(other)
 		}
 	}
 	w.checkOnDemand(j, t)
@@ -230,6 +261,9 @@ func (w *World) checkStart(t *task) {
 func (w *World) checkOnDemand(j *jobs.Job, t *task) {
 	strategy := j.Request.Capacity.Strategy
 	if t.provider == jobs.FargateSpot {
+		if spot.Provider(j) != jobs.FargateSpot || j.Count(jobs.CauseSpotInterruption.Is) >= j.Request.Capacity.SpotAttempts {
+			w.fail("on-demand is bought where it was promised", j.JobID, "attempt %d runs on Spot: %s", t.attempt, brief(j))
+		}
 		if strategy == jobs.OnDemand {
 			w.fail("on-demand jobs run on-demand", j.JobID, "attempt %d runs on Spot", t.attempt)
 		}
@@ -260,7 +294,7 @@ func (w *World) checkRun(p *process, l spot.Launch) {
 		return
 	}
 	for other := range w.alive {
-		if other != p && other.running == l.StartedBy && !p.owes.wasDue {
+		if other != p && other.running == l.StartedBy && !p.owes.wasDue && !other.wasDue {
 			w.fail("one invocation at a time launches a job", owner(l.StartedBy), "%s calls RunTask while %s does", p.name, other.name)
 		}
 	}
@@ -271,8 +305,8 @@ func (w *World) checkAcknowledged(q *queue, m *message) {
 	if q != w.requests {
 		return
 	}
-	item := intake.ParseMessage(m.id, m.body)
-	if w.rejected[m.id] != "" || item.Kind == intake.Ignored {
+	item := m.item()
+	if w.rejected[m.id] != "" || item.Kind == intake.Ignored || item.Kind == intake.Wake {
 		return
 	}
 	if w.table.items[item.ID()] == nil {
@@ -280,49 +314,13 @@ func (w *World) checkAcknowledged(q *queue, m *message) {
 		return
 	}
 	w.accepted[item.ID()] = true
+	if fingerprint, err := jobs.Fingerprint(item.Request); err != nil || fingerprint != w.table.items[item.ID()].Internal.Fingerprint {
+		w.fail("another request under a taken id is rejected", item.ID(), "%s is acknowledged as if it were the job's", m.id)
+	}
 }
 
 // acceptedBy notes a direct answer.
 func (w *World) acceptedBy(j *jobs.Job) { w.accepted[j.JobID] = true }
-
-// checkPromptness checks that once all is well nothing is due for long.
-func (w *World) checkPromptness() {
-	calm := w.since() - w.wish.Chaos
-	if calm < time.Hour {
-		return
-	}
-	for _, id := range slices.Sorted(maps.Keys(w.open)) {
-		w.checkClocks(w.table.items[id])
-	}
-	if late := w.now.Sub(time.UnixMilli(w.table.due.soonest())); late > 15*time.Minute {
-		w.fail("what is due is visited", w.table.due.buckets[w.table.due.keys[0]][0].id, "it is due for %v", late)
-	}
-}
-
-// overtime is how late a clock may stop a task or end a job: the sweep, settling, and the end of the task.
-const overtime = 9 * time.Minute
-
-// checkClocks checks that the job's clocks are kept.
-func (w *World) checkClocks(j *jobs.Job) {
-	since := func(t time.Time) time.Duration { return w.now.Sub(t) - overtime }
-	if j.Ended() {
-		return
-	}
-	if since(j.CreatedAt.Time) > j.Request.Timeout.Total() && w.since()-w.wish.Chaos > j.Request.Timeout.Total() {
-		w.fail("clocks are kept", j.JobID, "it is older than totalSeconds: %s", brief(j))
-	}
-	for _, t := range w.cluster.liveTasks(j.JobID) {
-		if t.DesiredStatus != running || t.ending {
-			continue
-		}
-		if t.ran && since(t.StartedAt) > j.Request.Timeout.AttemptDuration() {
-			w.fail("clocks are kept", j.JobID, "attempt %d runs for longer than attemptDurationSeconds: %s", t.attempt, brief(j))
-		}
-		if !t.ran && since(t.states[0].at) > 30*time.Minute {
-			w.fail("clocks are kept", j.JobID, "attempt %d does not run for longer than 30 minutes: %s", t.attempt, brief(j))
-		}
-	}
-}
 
 // checkStop checks that a task is not stopped before its time.
 func (w *World) checkStop(arn string) {

@@ -1,67 +1,72 @@
 package sim
 
-import "time"
+import (
+	"context"
+	"time"
 
-// bucket is a token bucket on the virtual clock. Its level may go below zero: what is owed is waited for.
+	"github.com/spotbatch/spotbatch/internal/pace"
+)
+
+// pacers are an instance's, as internal/function makes them: turns are taken at either function.
+type pacers struct{ launches, stops *pace.Pacer }
+
+func newPacers(perSecond float64) pacers {
+	return pacers{pace.New(perSecond, 2*perSecond), pace.New(perSecond, 2*perSecond)}
+}
+
+// pacing is the instance's pacer on the virtual clock.
+type pacing struct{ *coroutine }
+
+func (g pacing) Launch(context.Context) time.Duration {
+	away := g.leave(g.p.on.pacers.launches)
+	if away > 0 {
+		g.p.w.sometimes("a launch waits for its turn")
+	}
+	return away
+}
+
+func (g pacing) Stop(context.Context) time.Duration {
+	away := g.leave(g.p.on.pacers.stops)
+	if away > 0 {
+		g.p.w.sometimes("a stop waits for its turn")
+		g.p.owes.turn = true
+	}
+	return away
+}
+
+func (g pacing) leave(calls *pace.Pacer) time.Duration {
+	w := g.p.w
+	patience := g.p.on.patience
+	if !g.p.timeLeft() {
+		patience = 0
+	}
+	wait, away := calls.Leave(w.now, patience, g.p.dice.Float64())
+	if wait > 0 {
+		g.p.pause(wait)
+	}
+	if away > 0 && w.wish.Strength[PacerStrict] > 0 {
+		w.sometimes("fault: pacer strict")
+	}
+	return away
+}
+
+// bucket is one of ECS's token buckets.
 type bucket struct {
 	rate, burst, level float64
 	at                 time.Time
 }
 
-// fill brings the bucket's level up to now.
-func (b *bucket) fill(now time.Time) {
+// take takes a token if there is one.
+func (b *bucket) take(now time.Time) bool {
 	if b.at.IsZero() {
 		b.level = b.burst
 	} else if now.After(b.at) {
 		b.level = min(b.burst, b.level+now.Sub(b.at).Seconds()*b.rate)
 	}
 	b.at = now
-}
-
-// take takes a token if there is one.
-func (b *bucket) take(now time.Time) bool {
-	if b.fill(now); b.level < 1 {
+	if b.level < 1 {
 		return false
 	}
 	b.level--
 	return true
-}
-
-// reserve takes a token in any case and tells from when on it counts.
-func (b *bucket) reserve(now time.Time) time.Duration {
-	b.fill(now)
-	b.level--
-	return time.Duration(max(0, -b.level) / b.rate * float64(time.Second))
-}
-
-// pacer does on the virtual clock what internal/function's Pacer does on the real one.
-type pacer struct{ tokens, places bucket }
-
-func newPacer(perSecond float64) *pacer {
-	return &pacer{bucket{rate: perSecond, burst: max(1, perSecond)}, bucket{rate: perSecond, burst: 1}}
-}
-
-const (
-	// patience is how long a launch waits inside its invocation.
-	patience = 2 * time.Second
-	// turnMax is the furthest that a turn is away.
-	turnMax = 15*time.Minute - time.Second
-)
-
-func (p *pacer) launch(by *process) time.Duration {
-	now := by.w.now
-	wait := p.tokens.reserve(now)
-	if wait == 0 {
-		return 0
-	}
-	if wait <= patience && by.timeLeft() {
-		by.pause(wait)
-		return 0
-	}
-	p.tokens.level++
-	if away := p.places.reserve(now) + wait + time.Second; away <= turnMax {
-		return away
-	}
-	p.places.level++
-	return by.dice.between(turnMax/2, turnMax)
 }

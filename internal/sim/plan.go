@@ -13,6 +13,8 @@ type Plan struct {
 	Rush bool
 	// Chaos is how long jobs come and faults happen; after it everything works, and every job must end.
 	Chaos time.Duration
+	// SickFor is for how long after the last fault sick items stay so.
+	SickFor time.Duration
 	// Strength is how likely each fault is wherever it may happen; 0 = never.
 	Strength [faults]float64
 	Spells   []Spell
@@ -32,8 +34,6 @@ type Plan struct {
 	// Requests and Fate take the place of what the seed would draw; nil = drawn.
 	Requests []Request
 	Fate     func(d dice, jobID string, attempt int, spot bool, at time.Duration) fate
-	// Redrive is when somebody moves the dead letters back into their queue; 0 = never.
-	Redrive time.Duration
 	// Reclaim is when Spot takes all that runs, at once; 0 = never.
 	Reclaim time.Duration
 }
@@ -51,12 +51,14 @@ func Draw(seed uint64) Plan {
 	}
 	share := []float64{0.2, 0.4, 0.7}[d.IntN(3)] // of the faults that are on
 	for f := range p.Strength {
-		if !d.chance(share) {
-			continue
+		// Each has dice of its own, so that a new kind of fault leaves the worlds of a seed as they were but for itself.
+		if own := newDice(seed, "plan/"+Fault(f).String()); own.chance(share) {
+			p.Strength[f] = []float64{0.01, 0.05, 0.2, 0.5}[own.IntN(4)]
 		}
-		p.Strength[f] = []float64{0.01, 0.05, 0.2, 0.5}[d.IntN(4)]
 	}
-	p.Strength[Killed] /= 4 // of every call: an invocation makes several
+	p.SickFor = newDice(seed, "plan/sick").between(0, 3*time.Hour)
+	p.Strength[Killed] /= 4          // of every call: an invocation makes several
+	p.Strength[EventMalformed] /= 10 // each is received thirty times, and says the same
 	switch strict := p.Strength[PacerStrict]; {
 	case strict >= 0.2:
 		p.LaunchesPerSecond = 0.02 // a turn comes after minutes

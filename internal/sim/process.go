@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"runtime/debug"
 	"time"
 
 	"github.com/spotbatch/spotbatch/internal/engine"
 	"github.com/spotbatch/spotbatch/pkg/jobs"
+	"github.com/spotbatch/spotbatch/pkg/spot"
 )
 
 // functionTimeout is the functions' time-out in the template, and spot.AWSTimes' FunctionTimeout.
@@ -17,10 +17,13 @@ const functionTimeout = time.Minute
 
 // instance is one Lambda instance: it has a clock and a share of the launch rate of its own, and serves one invocation at a time.
 type instance struct {
-	name  string
-	skew  time.Duration
-	pacer *pacer
-	busy  bool
+	name   string
+	skew   time.Duration
+	pacers pacers
+	busy   bool
+	// patience is how long a launch may wait for its token.
+	patience time.Duration
+	wakes    int // wake-ups that it asked for
 }
 
 // invocation is one invocation of a function: some work side by side, which lives and dies together.
@@ -39,15 +42,17 @@ type process struct {
 	*invocation
 	name     string
 	deadline time.Time
-	yield    func(time.Duration) bool
-	next     func() (time.Duration, bool)
-	stop     func()
+	do       func(p *process) error
+	co       *coroutine
 	gone     bool
 	engine   *engine.Engine
 	dice     dice
 	running  string // startedBy of the RunTask that is being called
+	wasDue   bool   // the job was due when that call was saved: whoever called before may still be at it
 	launch   int    // the number of the launch in its attempt, as this process saved it last
 	owes     debts
+	looks    map[string]look // by ARN: at tasks
+	unfound  string          // startedBy of the launch of which ListTasks has shown this process no task
 }
 
 // intends takes note of the launch that a save of this process holds, if the save took effect.
@@ -66,9 +71,9 @@ func (w *World) invoke(on *instance, name string, work []func(p *process) error,
 	w.invocations++
 	i := &invocation{w: w, on: on, left: len(work), done: done}
 	for _, do := range work {
-		p := &process{invocation: i, name: name, deadline: w.now.Add(functionTimeout), dice: w.latency}
-		p.engine = w.newEngine(p)
-		p.next, p.stop = iter.Pull(p.body(do))
+		p := &process{invocation: i, name: name, deadline: w.now.Add(functionTimeout), dice: w.latency, do: do}
+		p.co = w.coroutine(p)
+		p.engine = p.co.engine
 		i.members = append(i.members, p)
 		w.alive[p] = struct{}{}
 	}
@@ -77,26 +82,23 @@ func (w *World) invoke(on *instance, name string, work []func(p *process) error,
 	}
 }
 
-// body is the coroutine: it does the work, and an invocation of which one piece is killed is dead.
-func (p *process) body(do func(p *process) error) iter.Seq[time.Duration] {
-	return func(yield func(time.Duration) bool) {
-		defer func() {
-			switch r := recover().(type) {
-			case nil:
-			case killed:
-				p.died = true
-			default:
-				p.w.fail("no panic", "", "%v\n%s", r, debug.Stack())
-			}
-		}()
-		p.yield = yield
-		if err := do(p); err != nil {
-			p.w.hear(err.Error())
-			p.errs = append(p.errs, err)
-			return
+// run does the work, in a coroutine. An invocation of which one piece is killed is dead.
+func (p *process) run() {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case killed:
+			p.died = true
+		default:
+			p.w.fail("no panic", "", "%v\n%s", r, debug.Stack())
 		}
-		p.checkPaid()
+	}()
+	if err := p.do(p); err != nil {
+		p.w.hear(err.Error())
+		p.errs = append(p.errs, err)
+		return
 	}
+	p.checkPaid()
 }
 
 // step lets the process go on until its next pause.
@@ -105,17 +107,17 @@ func (p *process) step() {
 		return
 	}
 	w := p.w
-	pause, running := p.next()
+	pause, running := p.co.resume()
 	switch {
 	case !running:
-		p.end()
+		p.end(true)
 	case w.now.Add(pause).After(p.deadline):
 		w.plan(p.deadline, func() {
 			if !p.gone {
 				w.note("", "%s runs out of time", p.name)
 				w.sometimes("an invocation runs out of time")
 				p.died = true
-				p.end()
+				p.end(false)
 			}
 		})
 	default:
@@ -124,14 +126,14 @@ func (p *process) step() {
 }
 
 // end takes a process away, and if it died all the others of its invocation.
-func (p *process) end() {
+func (p *process) end(done bool) {
 	p.gone = true
-	p.stop()
+	p.w.free(p.co, done)
 	delete(p.w.alive, p)
 	if p.left--; p.died {
 		for _, other := range p.members {
 			if !other.gone {
-				other.end()
+				other.end(false)
 			}
 		}
 	}
@@ -146,7 +148,7 @@ func (p *process) now() time.Time { return p.w.now.Add(p.on.skew) }
 
 // pause lets time pass, and the rest of the world go on.
 func (p *process) pause(d time.Duration) {
-	if !p.yield(d) {
+	if !p.co.pause(d) {
 		panic(killed{})
 	}
 }
@@ -167,7 +169,7 @@ func (p *process) call(what string, effect func()) {
 	if dies && !after {
 		panic(killed{})
 	}
-	if !p.yield(p.latency()) {
+	if !p.co.pause(p.latency()) {
 		if p.dice.chance(0.3) {
 			p.act(effect)
 		}
@@ -178,6 +180,28 @@ func (p *process) call(what string, effect func()) {
 		panic(killed{})
 	}
 	p.pause(p.latency())
+}
+
+// look is what a process has last asked DescribeTasks about a task.
+type look struct {
+	asked   time.Time // by the process's clock
+	version int64     // that was shown; 0 = none
+	ending  bool      // it was shown on its way down
+}
+
+// looked notes what ECS was asked, and what it has shown.
+func (p *process) looked(arns []string, tasks []spot.Task) {
+	if p.looks == nil {
+		p.looks = map[string]look{}
+	}
+	for _, arn := range arns {
+		p.looks[arn] = look{asked: p.now(), ending: p.looks[arn].ending}
+	}
+	for _, t := range tasks {
+		l := p.looks[t.ARN]
+		l.version, l.ending = t.Version, l.ending || t.DesiredStatus != running
+		p.looks[t.ARN] = l
+	}
 }
 
 // act carries out a call's effect in this invocation's name.

@@ -3,6 +3,8 @@ package sim
 import (
 	"fmt"
 	"time"
+
+	"github.com/spotbatch/spotbatch/internal/intake"
 )
 
 // queue is an SQS queue with its event source mapping and its dead-letter queue.
@@ -14,10 +16,11 @@ type queue struct {
 	head    int
 	crew    []*instance
 	dead    []*message
-	waiting int // messages that are neither deleted nor dead
-	next    int
-	// redriven counts the dead letters that were moved back.
-	redriven int
+	longest time.Duration // a message was visible and not received
+	waiting int           // messages that are neither deleted nor dead
+	// maxReceives is the template's maxReceiveCount.
+	maxReceives int
+	next        int
 }
 
 // message is one message of a queue.
@@ -25,15 +28,25 @@ type message struct {
 	id       string
 	body     []byte
 	receives int
+	visible  time.Time // since when
 	deleted  bool
 	buried   bool
 	trouble  string // why it was not done with the last time
+	parsed   *intake.Item
+}
+
+// item is what a function reads in the message, each time the same.
+func (m *message) item() intake.Item {
+	if m.parsed == nil {
+		item := intake.ParseMessage(m.id, m.body)
+		m.parsed = &item
+	}
+	return *m.parsed
 }
 
 const (
-	visibility  = 370 * time.Second // as in the template
-	maxReceives = 10
-	batchSize   = 10
+	visibility = 370 * time.Second // as in the template
+	batchSize  = 10
 )
 
 // send puts a message into the queue; SQS may be late with it, or deliver it twice.
@@ -46,8 +59,10 @@ func (q *queue) send(body []byte, delay time.Duration) *message {
 		delay += w.streams[MessageLate].between(0, 10*time.Minute)
 	}
 	q.showAt(m, delay)
-	if w.hit(MessageTwice) {
-		q.showAt(m, delay+w.streams[MessageTwice].between(0, time.Minute))
+	if w.hit(MessageTwice) { // also when the first is long deleted
+		longest := pick(w.streams[MessageTwice], []weighted[time.Duration]{{2, 2 * time.Second}, {2, time.Minute}, {1, time.Hour}})
+		q.waiting++
+		q.showAt(&message{id: m.id, body: m.body}, delay+w.streams[MessageTwice].between(0, longest))
 	}
 	return m
 }
@@ -57,6 +72,7 @@ func (q *queue) showAt(m *message, in time.Duration) {
 		if m.deleted || m.buried {
 			return
 		}
+		m.visible = q.w.now
 		q.ready = append(q.ready, m)
 		q.poll()
 	})
@@ -92,7 +108,8 @@ func (q *queue) receive() (batch []*message) {
 		if m.deleted || m.buried {
 			continue
 		}
-		if m.receives++; m.receives > maxReceives {
+		q.longest = max(q.longest, q.w.now.Sub(m.visible))
+		if m.receives++; m.receives > q.maxReceives {
 			q.bury(m)
 			continue
 		}
@@ -115,17 +132,6 @@ func (q *queue) bury(m *message) {
 	q.dead = append(q.dead, m)
 	q.w.note("", "%s goes to the dead-letter queue: %s", m.id, m.trouble)
 	q.w.sometimes("a message is dead-lettered from " + q.name)
-}
-
-// redrive moves the dead letters back.
-func (q *queue) redrive() {
-	for _, m := range q.dead {
-		m.buried, m.receives = false, 0
-		q.waiting++
-		q.redriven++
-		q.showAt(m, 0)
-	}
-	q.dead = nil
 }
 
 func (q *queue) remove(m *message) {

@@ -12,8 +12,8 @@ import (
 func ToReach() []string {
 	list := []string{
 		"DescribeTasks says MISSING", "ECS replays an answer", "ECS had forgotten an attempt's first task", "a launch is settled",
-		"a launch waits for its turn", "the launch rate is used up", "a request is rejected", "a save meets a conflict",
-		"a task is lost", "an invocation runs out of time", "a batch is cut short",
+		"a launch waits for its turn", "a stop waits for its turn", "the launch rate is used up", "a request is rejected", "a save meets a conflict",
+		"a task is lost", "an invocation runs out of time",
 		"a message is dead-lettered from submit", "a message is dead-lettered from watch",
 	}
 	for f := range faults {

@@ -11,8 +11,8 @@ import (
 
 var (
 	full  = flag.Bool("full", false, "storms at their full size")
-	share = flag.Float64("share", 1,
-		"SPOTBATCH_LAUNCHES_PER_SECOND in storms; the template's default is 1 for 10 instances of each function")
+	share = flag.Float64("share", 2.2,
+		"SPOTBATCH_LAUNCHES_PER_SECOND in storms; the template's default is 2.2 for 4 instances of each function")
 )
 
 // size is a storm's number of jobs: a fiftieth unless -full.
@@ -26,7 +26,7 @@ func size(n int) int {
 // storm is a plan of n jobs that come evenly over a time.
 func storm(n int, over time.Duration, body string) Plan {
 	p := Plan{
-		Seed: 1, LaunchBurst: 100, LaunchRate: 20, Quota: 1 << 30, Concurrency: 10, LaunchesPerSecond: *share, Chaos: over + time.Hour,
+		Seed: 1, LaunchBurst: 100, LaunchRate: 20, Quota: 1 << 30, Concurrency: 4, LaunchesPerSecond: *share, Chaos: over + time.Hour,
 		Fate: func(d dice, _ string, _ int, _ bool, _ time.Duration) fate {
 			return fate{
 				startsIn: d.between(20*time.Second, time.Minute), lasts: d.between(time.Minute, 5*time.Minute),
@@ -53,16 +53,22 @@ func ride(t *testing.T, p Plan) *World {
 		t.Fatal(w.violation)
 	}
 	runs := 0
-	for _, n := range w.runs {
+	for _, n := range w.made["RunTask"] {
 		runs += n
 	}
 	ends := map[jobs.Status]int{}
 	for _, j := range w.table.items {
 		ends[j.Status]++
 	}
-	t.Logf("%d jobs %v; %d tasks on Spot, %d on-demand; %d RunTask calls; the last job ended %v after the beginning; %v of real time, %.0f jobs a second",
-		len(w.table.items), ends, w.cluster.made[jobs.FargateSpot], w.cluster.made[jobs.FargateOnDemand], runs,
-		w.lastEnd.Sub(beginning).Round(time.Second), took.Round(time.Millisecond), float64(len(w.table.items))/took.Seconds())
+	each := func(n int) float64 { return float64(n) / float64(len(w.table.items)) }
+	t.Logf("%d jobs %v; %d tasks on Spot, %d on-demand; %d RunTask calls; throttled calls %v; the last job ended %v after the beginning",
+		len(w.table.items), ends, w.cluster.made[jobs.FargateSpot], w.cluster.made[jobs.FargateOnDemand], runs, w.cluster.overRate,
+		w.lastEnd.Sub(beginning).Round(time.Second))
+	t.Logf("a job took %.1f calls of all kinds and %.1f saves; %v of real time, %.0f jobs a second", each(w.calls), each(w.saves),
+		took.Round(time.Millisecond), float64(len(w.table.items))/took.Seconds())
+	if n := w.cluster.overRate["RunTask"]; n*100 > runs {
+		t.Errorf("%d of %d RunTask calls were throttled: more than 1 %%", n, runs)
+	}
 	return w
 }
 
@@ -133,10 +139,57 @@ func TestStormOfReclaims(t *testing.T) {
 	if od := w.cluster.made[jobs.FargateOnDemand]; od != n {
 		t.Errorf("%d tasks on-demand for %d that Spot took", od, n)
 	}
-	// 5,000 launches by watch alone, whose instances have half of the 20 a second; and the hour that each task runs anew.
-	launches := time.Duration(n) * time.Second / 10
-	if took := w.lastEnd.Sub(beginning); took > p.Reclaim+time.Hour+launches*105/100+5*time.Minute {
-		t.Errorf("the last job ended %v after the beginning", took)
+	var last time.Duration
+	for _, task := range w.cluster.tasks {
+		last = max(last, task.states[0].at.Sub(beginning)-p.Reclaim)
+	}
+	// The tasks stop within half a minute; then all instances of both functions launch.
+	needed := 30*time.Second + time.Duration(float64(n)/(8**share)*float64(time.Second))
+	t.Logf("the last launch came %v after the reclaim, where stopping and the launch rate need %v; no event waited for longer than %v",
+		last.Round(time.Second), needed.Round(time.Second), w.events.longest.Round(time.Second))
+	if last > needed*110/100+15*time.Second {
+		t.Errorf("the last launch came %v after the reclaim, which takes %v", last, needed)
+	}
+	if w.events.longest > time.Minute {
+		t.Errorf("an event waited for %v", w.events.longest)
+	}
+}
+
+// TestStormOfCancels has users cancel 5,000 running jobs within a minute, twice what ECS lets be stopped and four times what it
+// lets be asked for, while 5,000 others come: StopTask shares RunTask's rate, and must not take it away.
+func TestStormOfCancels(t *testing.T) {
+	t.Parallel()
+	n := size(5000)
+	const at = 30 * time.Minute
+	p := storm(2*n, 10*time.Minute, stormJob)
+	for i := range p.Requests {
+		if r := &p.Requests[i]; i < n {
+			r.At = time.Minute * time.Duration(i) / time.Duration(n)
+			r.CancelAt = at + r.At
+		} else {
+			r.At += at - 5*time.Minute
+		}
+	}
+	p.Fate = func(d dice, _ string, _ int, _ bool, _ time.Duration) fate {
+		return fate{startsIn: d.between(20*time.Second, time.Minute), lasts: time.Hour, code: exit(0), onTerm: exit(143), stopIn: time.Second}
+	}
+	w := ride(t, p)
+	wantAll(t, w, n, jobs.StatusCancelled)
+	wantAll(t, w, n, jobs.StatusSucceeded)
+	var stopped, launched time.Duration
+	for _, task := range w.cluster.tasks {
+		launched = max(launched, task.states[0].at.Sub(beginning)-at)
+		if task.StopCode == "UserInitiated" {
+			stopped = max(stopped, task.StoppedAt.Sub(beginning)-at)
+		}
+	}
+	t.Logf("the last cancelled task ended %v after the first cancel, the last launch was after %v; no event waited for longer than %v",
+		stopped.Round(time.Second), launched.Round(time.Second), w.events.longest.Round(time.Second))
+	if n := w.cluster.overRate["StopTask"] + w.cluster.overRate["DescribeTasks"]; n > 0 {
+		t.Errorf("%d calls that stop or look at tasks were throttled", n)
+	}
+	if stopped > 8*time.Minute {
+		t.Errorf("the last cancelled task ended after %v", stopped)
 	}
 }
 
@@ -168,19 +221,89 @@ func TestHoursInWhichSomethingIsAway(t *testing.T) {
 		"ECS down for an hour":               {Spell{ECSDown, 30 * time.Minute, 90 * time.Minute, 1}, 30 * time.Minute},
 		"every event lost for an hour":       {Spell{EventsGone, 30 * time.Minute, 90 * time.Minute, 1}, 30 * time.Minute},
 		"the table throttled for 10 minutes": {Spell{StoreDown, 30 * time.Minute, 40 * time.Minute, 1}, 30 * time.Minute},
+		"the table throttled for 2 hours":    {Spell{StoreDown, 30 * time.Minute, 150 * time.Minute, 1}, 80 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := size(5000)
 			p := storm(n, 100*time.Minute, stormJob)
-			p.Spells, p.Redrive = []Spell{c.spell}, 110*time.Minute
+			p.Spells, p.Chaos = []Spell{c.spell}, max(p.Chaos, c.spell.Until)
 			w := ride(t, p)
-			t.Logf("%d requests were dead-lettered, and moved back after %v", w.requests.redriven, p.Redrive)
+			if n := len(w.requests.dead); n > 0 {
+				t.Errorf("%d requests were dead-lettered", n)
+			}
 			wantAll(t, w, n, jobs.StatusSucceeded)
+			if made := len(w.cluster.tasks); made != n {
+				t.Errorf("%d tasks for %d jobs", made, n)
+			}
 			if took := w.lastEnd.Sub(beginning); took > 100*time.Minute+c.after {
 				t.Errorf("the last job ended %v after the beginning", took)
 			}
 		})
+	}
+}
+
+// TestHoursOfAnOutageOfECSAndItsEventsStopNoTaskThatRuns has ECS and its events away together, for longer than a task may take to
+// start: what was not heard of has not therefore failed to start.
+func TestHoursOfAnOutageOfECSAndItsEventsStopNoTaskThatRuns(t *testing.T) {
+	t.Parallel()
+	n := size(3000)
+	p := storm(n, 100*time.Minute, `{"jobId":"job-%d","jobName":"storm","taskDefinition":"job"}`)
+	p.Spells = []Spell{{ECSDown, 30 * time.Minute, 75 * time.Minute, 1}, {EventsGone, 30 * time.Minute, 75 * time.Minute, 1}}
+	p.Fate = func(d dice, _ string, _ int, _ bool, _ time.Duration) fate {
+		return fate{
+			startsIn: d.between(20*time.Second, time.Minute), lasts: 3 * time.Hour, code: exit(0), onTerm: exit(143),
+			stopIn: time.Second, notice: "SpotInterruption",
+		}
+	}
+	w := ride(t, p)
+	wantAll(t, w, n, jobs.StatusSucceeded)
+	if made := len(w.cluster.tasks); made != n {
+		t.Errorf("%d tasks for %d jobs", made, n)
+	}
+}
+
+// TestStormOfLostTasks has the table away for so long that ECS forgets 5,000 tasks whose events were lost: all are lost, and come
+// back as the launch rate and ECS's other rates allow.
+func TestStormOfLostTasks(t *testing.T) {
+	t.Parallel()
+	n := size(5000)
+	p := storm(n, 20*time.Minute, stormJob)
+	p.Chaos, p.Spells = 190*time.Minute, []Spell{{StoreDown, 30 * time.Minute, 180 * time.Minute, 1}, {EventsGone, 0, 190 * time.Minute, 1}}
+	p.Fate = func(d dice, _ string, _ int, _ bool, _ time.Duration) fate {
+		return fate{startsIn: time.Minute, lasts: d.between(30*time.Minute, 35*time.Minute), code: exit(0), onTerm: exit(143), stopIn: time.Second}
+	}
+	w := ride(t, p)
+	wantAll(t, w, n, jobs.StatusSucceeded)
+	if made := len(w.cluster.tasks); made != 2*n {
+		t.Errorf("%d tasks, want each job's to run again", made)
+	}
+	for call, n := range w.cluster.overRate {
+		t.Errorf("%d calls of %s were over the rate", n, call)
+	}
+}
+
+// TestHoursOfJobsThatTheSweepAloneFollows has every event lost for hours, and more jobs live than one invocation can visit when
+// they are due: the sweep goes on in parts.
+func TestHoursOfJobsThatTheSweepAloneFollows(t *testing.T) {
+	t.Parallel()
+	n := size(20_000)
+	p := storm(n, 20*time.Minute, stormJob)
+	p.Chaos, p.Spells = 5*time.Hour, []Spell{{EventsGone, 0, 5 * time.Hour, 1}}
+	p.Fate = func(d dice, _ string, _ int, _ bool, _ time.Duration) fate {
+		return fate{startsIn: time.Minute, lasts: d.between(2*time.Hour, 3*time.Hour), code: exit(0), onTerm: exit(143), stopIn: time.Second}
+	}
+	w := ride(t, p)
+	t.Logf("due jobs were visited %v late at the most; %d sweeps handed their rest over", w.latest.Round(time.Second), w.reached["a sweep hands its rest over"]/2)
+	wantAll(t, w, n, jobs.StatusSucceeded)
+	if w.latest > 3*time.Minute {
+		t.Errorf("a job was due for %v", w.latest)
+	}
+	if *full && w.reached["a sweep hands its rest over"] == 0 {
+		t.Error("one invocation could visit all")
+	}
+	if took := w.lastEnd.Sub(beginning); took > 3*time.Hour+40*time.Minute {
+		t.Errorf("the last job ended %v after the beginning", took)
 	}
 }
 

@@ -19,9 +19,11 @@ type task struct {
 	states    []state
 	// What really happened.
 	ran, noticed, byItself, refusedStart bool
-	byHand, foreign                      bool // stopped by a user; started by one
-	lost                                 bool // ECS had forgotten it before anybody asked
-	ending                               bool // its container has ended by itself, or with its host
+	byHand, foreign                      bool       // stopped by a user; started by one
+	lost                                 bool       // ECS had forgotten it before anybody asked
+	lostAt                               time.Time  // when its attempt was ended for that
+	told                                 []*message // tell that it has stopped
+	ending                               bool       // its container has ended by itself or with its host, or never began
 }
 
 type state struct {
@@ -50,7 +52,8 @@ type fate struct {
 	// onTerm is what its container exits with at SIGTERM, within stopIn; nil: no exit code is ever told.
 	onTerm *int
 	stopIn time.Duration
-	notice string // the stopCode of Spot's notice
+	notice string        // the stopCode of Spot's notice
+	shows  time.Duration // for how long ECS shows it once it has stopped; 0 = longer
 }
 
 func exit(code int) *int { return &code }
@@ -59,7 +62,7 @@ func exit(code int) *int { return &code }
 func (w *World) drawFate(d dice, onSpot bool) fate {
 	f := fate{
 		startsIn: d.between(10*time.Second, 90*time.Second), lasts: d.between(time.Second, 40*time.Minute),
-		code: exit(0), stopIn: d.between(time.Second, 30*time.Second),
+		code: exit(0), stopIn: d.between(0, 30*time.Second),
 	}
 	f.onTerm = pick(d, []weighted[*int]{{5, exit(143)}, {3, exit(137)}, {2, exit(0)}, {1, nil}})
 	f.notice = pick(d, []weighted[string]{{5, "SpotInterruption"}, {2, "TerminationNotice"}, {1, ""}})
@@ -80,6 +83,12 @@ func (w *World) drawFate(d dice, onSpot bool) fate {
 		f.infra, f.code = true, pick(d, []weighted[*int]{{1, exit(0)}, {1, exit(143)}, {1, nil}})
 	}
 	f.forever = hit(RunsOn)
+	if hit(ForgetsSoon) {
+		f.shows = forgets
+	}
+	if hit(StopsSlowly) {
+		f.stopIn = d.between(30*time.Second, 115*time.Second)
+	}
 	f.stuck = hit(NeverRuns)
 	if taken := hit(Interrupted); taken && onSpot {
 		f.taken, f.spotIn = true, d.between(0, f.lasts)
@@ -171,11 +180,13 @@ func (t *task) begin(f fate) {
 
 func (t *task) startFailed() {
 	t.turn++
-	t.refusedStart = true
+	t.refusedStart, t.ending = true, true
 	if t.fate.cause == jobs.CauseNoCapacity && t.provider == jobs.FargateSpot {
 		t.w.refusedOnSpot(t.jobID)
 	}
-	t.end("TaskFailedToStart", t.fate.startErr, nil)
+	t.StoppingAt = t.w.now
+	t.w.refused(t.jobID, t.fate.cause)
+	t.wind("TaskFailedToStart", t.fate.startErr, 48*time.Second, nil)
 }
 
 func (t *task) run() {
@@ -206,7 +217,29 @@ func (t *task) exits() {
 	if t.fate.code == nil {
 		t.ExecutionStoppedAt = time.Time{}
 	}
-	t.after(23*time.Second, func() { t.end(code, why, t.fate.code) })
+	t.wind(code, why, 23*time.Second, t.fate.code)
+}
+
+// wind shows the task on its way down, and its end after so long: ECS wants it stopped, and tells how it ended, for some twenty
+// seconds before it is STOPPED.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html
+func (t *task) wind(code, why string, lasts time.Duration, exitCode *int) {
+	t.after(0, func() {
+		t.change(func() {
+			t.LastStatus, t.DesiredStatus, t.StopCode, t.StoppedReason = "DEPROVISIONING", stopped, code, why
+			t.Containers = t.container(exitCode)
+		})
+		t.after(lasts, func() { t.end(code, why, exitCode) })
+	})
+}
+
+// container is what ECS tells of the job's container once it has ended.
+func (t *task) container(exitCode *int) []spot.Container {
+	why := ""
+	if t.fate.oom && t.byItself {
+		why = "OutOfMemoryError: Container killed due to memory usage"
+	}
+	return []spot.Container{{Name: "main", ExitCode: exitCode, Reason: why}}
 }
 
 // interrupt is Spot's: the notice, SIGTERM, and the end within two minutes.
@@ -243,19 +276,15 @@ func (t *task) terminate(code, reason string) {
 		if onTerm != nil {
 			t.ExecutionStoppedAt = t.w.now
 		}
-		t.after(time.Second+t.fate.stopIn/3, func() { t.end(code, reason, onTerm) })
+		t.wind(code, reason, time.Second+t.fate.stopIn/3, onTerm)
 	})
 }
 
 func (t *task) end(code, reason string, exitCode *int) {
 	t.turn++
-	why := ""
-	if t.fate.oom && t.byItself {
-		why = "OutOfMemoryError: Container killed due to memory usage"
-	}
 	t.change(func() {
 		t.LastStatus, t.DesiredStatus, t.StopCode, t.StoppedReason, t.StoppedAt = stopped, stopped, code, reason, t.w.now
-		t.Containers = []spot.Container{{Name: "main", ExitCode: exitCode, Reason: why}}
+		t.Containers = t.container(exitCode)
 	})
 	t.w.cluster.live[t.provider]--
 }

@@ -37,12 +37,17 @@ func (w *World) note(about, format string, args ...any) {
 }
 
 // listener hears what the engine logs. It refuses to save what jobs.Check refuses, and says so there.
-type listener struct{ p *process }
+type listener struct{ *coroutine }
 
 func (l listener) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
 
 func (l listener) Handle(_ context.Context, r slog.Record) error {
-	l.p.owes.call = "" // something failed, and was said
+	if !strings.HasPrefix(r.Message, "no wake-up; ") && r.Message != "stray task" {
+		l.p.owes.launch = saved{} // something failed, and was said
+	}
+	if strings.HasPrefix(r.Message, "the job is stored; ") || strings.HasPrefix(r.Message, "a repeated request could not ") {
+		l.p.owes = debts{} // the rest is left to the due time
+	}
 	r.Attrs(func(a slog.Attr) bool {
 		l.p.w.hear(a.Value.String())
 		return true

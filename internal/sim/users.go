@@ -17,7 +17,7 @@ type Request struct {
 	JobID  string // "" = the message's
 	Direct bool
 	// What its user does later; 0 = nothing.
-	CancelAt, RetryAt, StopAt, AgainAt, CopyAt time.Duration
+	CancelAt, RetryAt, StopAt, AgainAt, CopyAt, OtherAt time.Duration
 }
 
 // populate plans all that users do.
@@ -37,9 +37,6 @@ func (w *World) populate() {
 		for range 1 + d.IntN(3) {
 			w.at(d.between(0, w.wish.Chaos), func() { w.sometimes("fault: reclaimed"); w.cluster.reclaim(d, 0.5) })
 		}
-	}
-	if w.wish.Redrive > 0 {
-		w.at(w.wish.Redrive, w.requests.redrive)
 	}
 	if w.wish.Reclaim > 0 {
 		w.at(w.wish.Reclaim, func() { w.cluster.reclaim(w.latency, 1) })
@@ -85,6 +82,9 @@ func (w *World) drawRequest(i int) Request {
 			1,
 			2 * time.Hour,
 		}}))
+	}
+	if does(UserSendsOther) && r.JobID != "" && !r.Direct {
+		r.OtherAt = r.At + d.between(0, pick(d, []weighted[time.Duration]{{1, time.Second}, {1, time.Hour}}))
 	}
 	if does(UserRunsCopy) {
 		r.CopyAt = pick(d, []weighted[time.Duration]{{1, r.At + d.between(time.Minute, 30*time.Minute)}, {
@@ -151,13 +151,17 @@ func (w *World) comes(r Request) {
 		}
 	}
 	later(r.AgainAt, func() { w.sometimes("fault: user sends twice"); w.requests.send([]byte(r.Body), 0) })
+	later(r.OtherAt, func() {
+		w.sometimes("fault: user sends other")
+		w.requests.send([]byte(strings.Replace(r.Body, `"jobName":"n`, `"jobName":"other`, 1)), 0)
+	})
 	later(r.CancelAt, func() { w.sometimes("fault: user cancels"); w.cancel(jobID, 5) })
-	later(r.RetryAt, func() { w.retry(jobID) })
+	later(r.RetryAt, func() { w.retries[jobID]++; w.retry(jobID, w.newID(), 3) })
 	later(r.CopyAt, func() { w.copyTask(jobID) })
 	later(r.StopAt, func() {
 		for _, t := range w.cluster.liveTasks(jobID) {
 			w.sometimes("fault: user stops task")
-			t.byHand = t.stop("UserInitiated", "Task stopped by user")
+			t.byHand = t.stop("UserInitiated", "Task stopped by user") || t.byHand
 		}
 	})
 }
@@ -212,13 +216,20 @@ func (w *World) cancel(jobID string, tries int) {
 	})
 }
 
-func (w *World) retry(jobID string) {
+// retry is one asynchronous invocation, which Lambda delivers again, under the same id, if it dies or fails.
+// https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+func (w *World) retry(jobID, invocation string, deliveries int) {
 	w.ask("retry "+jobID, func(p *process) error {
-		j, err := p.engine.Retry(background, jobID)
+		j, err := p.engine.Retry(background, jobID, invocation)
 		if err == nil {
 			w.sometimes("fault: user retries")
 			w.acceptedBy(j)
 		}
 		return err
-	}, func(error, bool) {})
+	}, func(err error, died bool) {
+		if (died || err != nil) && deliveries > 1 {
+			w.users++
+			w.plan(w.now.Add(time.Minute), func() { w.users--; w.retry(jobID, invocation, deliveries-1) })
+		}
+	})
 }

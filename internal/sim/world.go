@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/spotbatch/spotbatch/internal/engine"
+	"github.com/spotbatch/spotbatch/pkg/jobs"
 	"github.com/spotbatch/spotbatch/pkg/spot"
 )
 
@@ -32,20 +33,26 @@ type World struct {
 	nextSweep time.Time
 
 	users     int               // what users still mean to do
+	sicklings map[string]bool   // jobs whose item is sick
 	open      map[string]bool   // jobs that have not ended, or whose end is not published
 	rejected  map[string]string // by message id
 	accepted  map[string]bool   // jobs that somebody was told of
+	retries   map[string]int    // how often users had a job run again
 	published map[string]*news
-	runs      map[string]int // RunTask calls of each job
+	made      map[string]map[string]int // calls of each kind for each job
 	spotGone  map[string]bool
+	refusals  map[string]map[jobs.Cause]bool // what ECS refused a job for
+	documents map[string]map[int64]string    // of saves with something to publish, by version
 	alive     map[*process]struct{}
+	idle      []*coroutine
 
-	ids, calls, invocations, sweeps, steps int
-	lastEnd                                time.Time
-	reached                                map[string]int
-	violation                              *Violation
-	acting                                 *process // whose call takes effect now
-	trace                                  *trace
+	ids, calls, saves, invocations, sweeps, steps int
+	lastEnd                                       time.Time
+	reached                                       map[string]int
+	latest                                        time.Duration // how late a sweep found what was due, at the most
+	violation                                     *Violation
+	acting                                        *process // whose call takes effect now
+	trace                                         *trace
 }
 
 // Violation is an invariant that did not hold.
@@ -61,8 +68,9 @@ func (v *Violation) String() string {
 func newWorld(p Plan) *World {
 	w := &World{
 		wish: p, now: beginning, latency: newDice(p.Seed, "latency"), open: map[string]bool{}, rejected: map[string]string{},
-		accepted: map[string]bool{}, published: map[string]*news{}, runs: map[string]int{}, spotGone: map[string]bool{},
-		alive: map[*process]struct{}{}, reached: map[string]int{}, lastEnd: beginning,
+		accepted: map[string]bool{}, retries: map[string]int{}, published: map[string]*news{}, made: map[string]map[string]int{}, spotGone: map[string]bool{},
+		refusals: map[string]map[jobs.Cause]bool{}, documents: map[string]map[int64]string{},
+		alive: map[*process]struct{}{}, sicklings: map[string]bool{}, reached: map[string]int{}, lastEnd: beginning,
 	}
 	for f := range w.streams {
 		w.streams[f] = newDice(p.Seed, "fault/"+Fault(f).String())
@@ -71,20 +79,23 @@ func newWorld(p Plan) *World {
 	w.table.changed = w.saved
 	w.table.later = w.index
 	w.cluster = newCluster(w)
-	w.requests = &queue{w: w, name: "submit", crew: w.crew("submit", p.Concurrency)}
+	w.requests = &queue{w: w, name: "submit", maxReceives: 30, crew: w.crew("submit", p.Concurrency, patience)}
 	w.requests.serve = w.serveBatch(w.requests, w.submitItem)
-	w.events = &queue{w: w, name: "watch", crew: w.crew("watch", p.Concurrency)}
+	w.events = &queue{w: w, name: "watch", maxReceives: 30, crew: w.crew("watch", p.Concurrency, 0)}
 	w.events.serve = w.serveBatch(w.events, w.watchItem)
-	w.sweepers = w.crew("sweep", 3)
-	w.desks = w.crew("direct", 3)
+	w.sweepers = w.crew("sweep", 3, 0)
+	w.desks = w.crew("direct", 3, patience)
 	return w
 }
 
+// patience is functions/submit's; watch has none.
+const patience = 2 * time.Second
+
 // crew makes instances, each with a clock of its own.
-func (w *World) crew(name string, n int) []*instance {
+func (w *World) crew(name string, n int, patience time.Duration) []*instance {
 	crew := make([]*instance, n)
 	for i := range crew {
-		crew[i] = &instance{name: fmt.Sprintf("%s-%d", name, i+1), pacer: newPacer(w.wish.LaunchesPerSecond)}
+		crew[i] = &instance{name: fmt.Sprintf("%s-%d", name, i+1), pacers: newPacers(w.wish.LaunchesPerSecond), patience: patience}
 		if w.hit(ClockWrong) {
 			crew[i].skew = w.streams[ClockWrong].between(-time.Minute, time.Minute)
 		}
@@ -92,12 +103,16 @@ func (w *World) crew(name string, n int) []*instance {
 	return crew
 }
 
-func (w *World) newEngine(p *process) *engine.Engine {
+// newEngine makes the engine of a coroutine, which works for one process after the other.
+func (w *World) newEngine(c *coroutine) *engine.Engine {
 	return engine.New(engine.Config{
-		Runner: runner, Store: store{p}, Launcher: launcher{p}, Publisher: publisher{p}, Waker: waker{p}, Pacer: pacing{p},
-		Times: spot.AWSTimes(), Now: p.now, Roll: p.dice.Float64, NewID: w.newID, Log: slog.New(listener{p}),
+		Runner: runner, Store: store{c}, Launcher: launcher{c}, Publisher: publisher{c}, Waker: waker{c}, Pacer: pacing{c}, Meter: meter{w},
+		Times: spot.AWSTimes(), Now: func() time.Time { return c.p.now() }, Roll: w.roll, NewID: w.newID, Log: slog.New(listener{c}),
 	})
 }
+
+// roll is the engine's dice. A roll of next to nothing makes a backoff of no time at all, which is none.
+func (w *World) roll() float64 { return max(w.latency.Float64(), 0.001) }
 
 func (w *World) newID() string {
 	w.ids++
@@ -116,6 +131,11 @@ func (w *World) hit(f Fault) bool {
 	}
 	w.sometimes("fault: " + f.String())
 	return true
+}
+
+// sick reports whether a job's item is sick, or was until a while ago.
+func (w *World) sick(jobID string, ago time.Duration) bool {
+	return w.sicklings[jobID] && w.since() < w.wish.Chaos+w.wish.SickFor+ago
 }
 
 // in tells whether a spell holds for this call.
@@ -175,6 +195,12 @@ func (w *World) live() {
 	}
 	if w.violation == nil {
 		w.audit()
+	}
+	for p := range w.alive {
+		p.co.stop()
+	}
+	for _, c := range w.idle {
+		c.stop()
 	}
 }
 

@@ -81,15 +81,15 @@ func (c *Caller) act(ctx context.Context, action map[string]string, repeatable b
 	return c.call(ctx, payload, repeatable)
 }
 
-// ErrTryAgain says that the function could not do it now, and that nothing else is known.
-var ErrTryAgain = errors.New("try again")
+// errTryAgain says that the function could not do it now, and that nothing else is known.
+var errTryAgain = errors.New("try again")
 
 // call invokes the function, again after TryAgain where that is harmless.
 func (c *Caller) call(ctx context.Context, payload []byte, repeatable bool) (*jobs.Job, error) {
 	backoff := backoffMin
 	for try := 1; ; try++ {
 		j, err := c.invoke(ctx, payload, repeatable)
-		if !errors.Is(err, ErrTryAgain) || !repeatable || try == triesMax {
+		if !errors.Is(err, errTryAgain) || !repeatable || try == triesMax {
 			return j, err
 		}
 		// Half of it jitter, so that many callers do not come back together.
@@ -109,6 +109,9 @@ func (c *Caller) invoke(ctx context.Context, payload []byte, repeatable bool) (*
 	}
 	if out.FunctionError != nil {
 		return nil, functionError(c.function, out.Payload)
+	}
+	if string(out.Payload) == "null" { // a schedule fires without waiting for an answer
+		return nil, fmt.Errorf("%s rejected the request: it names a schedule, so the reason is in the rejected queue and in the function's log", c.function)
 	}
 	j := &jobs.Job{}
 	if err := json.Unmarshal(out.Payload, j); err != nil || j.JobID == "" {
@@ -144,7 +147,7 @@ func functionError(function string, payload []byte) error {
 	case "NotFound":
 		return fmt.Errorf("%s: %w", function, jobs.ErrNotFound)
 	case "TryAgain":
-		return fmt.Errorf("%s could not do it now (%s): %w", function, answer.Message, ErrTryAgain)
+		return fmt.Errorf("%s could not do it now (%s): %w", function, answer.Message, errTryAgain)
 	}
 	return fmt.Errorf("%s failed: %s %s", function, answer.Type, answer.Message)
 }

@@ -149,7 +149,7 @@ func TestErrorsOfTheFunctionBecomeThoseOfTheContract(t *testing.T) {
 		want          func(error) bool
 	}{
 		"not found":                          {"NotFound", "cancel job a: no such job", is(jobs.ErrNotFound)},
-		"try again":                          {"TryAgain", "throttled", is(ErrTryAgain)},
+		"try again":                          {"TryAgain", "throttled", is(errTryAgain)},
 		"one problem":                        {"InvalidRequest", told(&jobs.InvalidRequest{Problems: []string{"jobName: is required"}}), problems("jobName: is required")},
 		"one problem with a semicolon":       {"InvalidRequest", told(&jobs.InvalidRequest{Problems: []string{"a: b; c"}}), problems("a: b; c")},
 		"several problems":                   {"InvalidRequest", told(&jobs.InvalidRequest{Problems: []string{"a: b", "c[0].d: e"}}), problems("a: b", "c[0].d: e")},

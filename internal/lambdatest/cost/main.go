@@ -34,7 +34,7 @@ const (
 	jobs        = 200 // that are run
 	jobsBatch   = 10  // messages of the jobs queue in an invocation
 	eventsBatch = 5   // messages of the events queue
-	atOnce      = 4   // items that a function works on at a time
+	atOnce      = 10  // items that a function works on at a time: internal/function
 )
 
 // List prices in us-east-1, in dollars for a million, but for the last three.

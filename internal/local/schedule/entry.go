@@ -31,8 +31,8 @@ var entryFields = []string{"name", "scheduleExpression", "scheduleExpressionTime
 // https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html
 var namePattern = regexp.MustCompile(`^[0-9a-zA-Z._-]{1,64}$`)
 
-// ARN identifies the schedule, as on AWS; the Region says that it is none.
-func (e Entry) ARN() string {
+// arn identifies the schedule, as on AWS; the Region says that it is none.
+func (e Entry) arn() string {
 	return "arn:aws:scheduler:local:000000000000:schedule/default/" + e.Name
 }
 
@@ -42,9 +42,9 @@ func (e Entry) ARN() string {
 func (e Entry) Request(due time.Time) json.RawMessage {
 	scheduled := due.UTC().Format(time.RFC3339)
 	request := strings.TrimSpace(strings.NewReplacer(
-		"<aws.scheduler.schedule-arn>", e.ARN(),
+		"<aws.scheduler.schedule-arn>", e.arn(),
 		"<aws.scheduler.scheduled-time>", scheduled,
-		"<aws.scheduler.execution-id>", jobs.ScheduleID(e.ARN(), scheduled)[:16],
+		"<aws.scheduler.execution-id>", jobs.ScheduleID(e.arn(), scheduled)[:16],
 		"<aws.scheduler.attempt-number>", "1",
 	).Replace(e.input))
 	members, problem := jobs.Members([]byte(request))
@@ -56,7 +56,7 @@ func (e Entry) Request(due time.Time) json.RawMessage {
 		comma = ""
 	}
 	// Neither the ARN nor the time holds a character that JSON would escape.
-	return json.RawMessage(fmt.Sprintf(`{"schedule":{"arn":"%s","scheduledTime":"%s"}%s%s`, e.ARN(), scheduled, comma, request[1:]))
+	return json.RawMessage(fmt.Sprintf(`{"schedule":{"arn":"%s","scheduledTime":"%s"}%s%s`, e.arn(), scheduled, comma, request[1:]))
 }
 
 // Load reads a file of schedules: a JSON array of {name, scheduleExpression, scheduleExpressionTimezone, input}, where

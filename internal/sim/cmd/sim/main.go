@@ -4,7 +4,7 @@
 // trace, or how often each fault, move and cause was reached. It refuses to judge; internal/sim does. People, `make sim` and
 // the test of the guards call it.
 //
-// The invariant it keeps: it exits with 1 if and only if an invariant of the system did not hold.
+// The invariant it keeps: it exits with 1 if and only if an invariant of the system did not hold, and with 2 if it could not look.
 package main
 
 import (
@@ -13,6 +13,7 @@ import (
 	"maps"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -24,11 +25,20 @@ func main() {
 	flag.Uint64Var(&c.First, "seed", 1, "first seed")
 	flag.Uint64Var(&c.Seeds, "seeds", 1000, "how many seeds")
 	flag.IntVar(&c.Parallel, "parallel", runtime.NumCPU(), "worlds at once")
+	flag.Func("with", `faults that every world has, as "RunTask throttled=0.2,slow=0"; 0 = never`, func(text string) (err error) {
+		c.With, err = sim.ParseStrengths(text)
+		return err
+	})
 	all := flag.Bool("all", false, "go on after a failure, and list all")
 	brief := flag.Bool("brief", false, "tell a failure in one line")
 	counts := flag.Bool("counts", false, "tell how often each thing was reached")
 	flag.Parse()
+	if flag.NArg() > 0 || c.Seeds == 0 {
+		fmt.Fprintln(os.Stderr, "sim: give flags alone, and -seeds 1 or more: what looks at no world finds nothing")
+		os.Exit(2)
+	}
 	c.Stop = !*all
+	debug.SetGCPercent(400) // a world is small, and soon gone
 	began := time.Now()
 	out := c.Run()
 	took := time.Since(began)
