@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,11 +22,47 @@ func jobArgs(least, most int) cobra.PositionalArgs {
 		}
 		for _, id := range args {
 			if !jobs.ValidID(id) {
-				return fmt.Errorf("%q cannot be the id of a job", cut(id, 64))
+				return fmt.Errorf("%q cannot be the id of a job, which is 1 to 64 letters, digits, '-' or '_'", cut(id, 64))
 			}
 		}
 		return nil
 	}
+}
+
+// noArgs refuses arguments, and says what may have been meant.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	got := cut(args[0], 64)
+	switch {
+	case cmd.HasSubCommands():
+		cmd.SuggestionsMinimumDistance = 2 // at most
+		near := cmd.SuggestionsFor(args[0])
+		if len(near) == 0 {
+			return fmt.Errorf("there is no command %q", got)
+		}
+		return fmt.Errorf("there is no command %q, did you mean %s?", got, strings.Join(near, " or "))
+	case cmd.Flags().Lookup("file") != nil:
+		return fmt.Errorf("%s takes no argument: give the file of job requests as -f %q", cmd.Name(), got)
+	}
+	return fmt.Errorf("%s takes no argument, and got %q", cmd.Name(), got)
+}
+
+// flagError says what a flag's value must be, where the flag itself quotes the function that could not read it.
+func flagError(err error) error {
+	bad, ok := errors.AsType[*strconv.NumError](err)
+	if !ok {
+		return err
+	}
+	what := "must be a number"
+	switch {
+	case bad.Func == "ParseBool":
+		what = "must be true or false"
+	case errors.Is(bad, strconv.ErrRange):
+		what = "is out of range"
+	}
+	return errors.New(strings.TrimSuffix(err.Error(), bad.Error()) + what)
 }
 
 // jobError names the job that was not found.

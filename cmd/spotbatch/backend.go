@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"time"
@@ -69,13 +70,31 @@ func (c *cli) connect(ctx context.Context) (backend, error) {
 
 // choose decides between this machine and AWS. A flag goes before the environment.
 func (c *cli) choose() error {
+	if !c.given("local") && !c.given("stack") {
+		if err := c.checkEnvironment(); err != nil {
+			return err
+		}
+	}
 	if c.onLocal && c.given("stack") {
 		if c.given("local") {
-			return usageError(errors.New("--local does not go with --stack: one is this machine, the other is AWS"))
+			return notWithStack("--local")
 		}
 		c.onLocal = false
 	}
 	return nil
+}
+
+// chooseLocal is choose for a verb that is this machine's whatever is given.
+func (c *cli) chooseLocal(verb string) error {
+	if c.given("stack") {
+		return notWithStack(verb)
+	}
+	c.onLocal = true
+	return nil
+}
+
+func notWithStack(what string) error {
+	return usageError(fmt.Errorf("%s does not go with --stack: one is this machine, the other is AWS", what))
 }
 
 func (c *cli) openMachine(ctx context.Context) (machine, error) {

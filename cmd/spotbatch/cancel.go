@@ -51,8 +51,7 @@ func (c *cli) cancel(ctx context.Context, b backend, ids []string, reason string
 		if out.form == formJSON || out.quiet {
 			return p.add(j)
 		}
-		_, err = fmt.Fprintf(c.stdout, "%s  %s\n", c.ids.pad(id), cancelled(before, j))
-		return err
+		return c.tellDone(id, cancelled(before, j))
 	})
 	if closed := p.close(); err == nil {
 		err = closed

@@ -299,6 +299,8 @@ func TestWhereTheJobsAre(t *testing.T) {
 		"this machine before a stack":      {map[string]string{"SPOTBATCH_LOCAL": "1", "SPOTBATCH_STACK": "prod"}, nil, true, 0, "spotbatch wait"},
 		"not this machine, but a stack":    {map[string]string{"SPOTBATCH_LOCAL": "1", "SPOTBATCH_STACK": "prod"}, []string{"--local=false"}, false, 0, "spotbatch wait"},
 		"both by flag":                     {nil, []string{"--stack", "prod", "--local"}, true, exitUsage, ""},
+		"neither yes nor no to a machine":  {map[string]string{"SPOTBATCH_LOCAL": "yes", "SPOTBATCH_STACK": "prod"}, nil, false, exitUsage, ""},
+		"a flag before what says nothing":  {map[string]string{"SPOTBATCH_LOCAL": "yes"}, []string{"--stack", "prod"}, false, 0, "spotbatch wait --stack prod"},
 		"region and profile are passed on": {nil, []string{"--stack", "prod", "--region", "x", "--profile", "my own"}, false, 0, `spotbatch wait --stack prod --region x --profile "my own"`},
 	} {
 		t.Run(name, func(t *testing.T) {

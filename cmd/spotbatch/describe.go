@@ -21,6 +21,9 @@ func (c *cli) describeCommand() *cobra.Command {
 				if err != nil {
 					return jobError(args[0], err)
 				}
+				if !j.Ended() {
+					c.noteIdle(b)
+				}
 				if out.form == formJSON {
 					docs := documents{w: c.stdout}
 					if err := docs.add(j, showEnvironment); err != nil {

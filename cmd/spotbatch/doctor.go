@@ -23,7 +23,7 @@ func (c *cli) doctorCommand() *cobra.Command {
 			"SPOTBATCH_SUBMIT_FUNCTION, SPOTBATCH_WATCH_FUNCTION, SPOTBATCH_JOBS_QUEUE_URL, SPOTBATCH_EVENTS_QUEUE_URL and\n" +
 			"SPOTBATCH_REJECTED_QUEUE_URL; other verbs need of them what they use.",
 		Example: "  spotbatch doctor --stack spotbatch",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := errors.Join(out.check(), c.choose()); err != nil {
 				return err

@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"net/url"
 	"strings"
 
 	"github.com/aws/smithy-go"
 
+	awsadapter "github.com/spotbatch/spotbatch/internal/aws"
 	"github.com/spotbatch/spotbatch/internal/engine"
 	"github.com/spotbatch/spotbatch/internal/local"
 	"github.com/spotbatch/spotbatch/pkg/jobs"
@@ -127,23 +127,11 @@ func isAWS(err error) bool {
 	return ok
 }
 
-// awsProblem is an error's text with an AWS service's own words in the place of the SDK's, which are for whoever debugs a
-// client.
+// awsProblem is an error's text with an AWS service's own words in the place of the SDK's.
 func awsProblem(err error) (line string, ok bool) {
 	operation, ok := errors.AsType[*smithy.OperationError](err)
 	if !ok {
 		return "", false
 	}
-	short := operation.Unwrap().Error()
-	failure, answered := errors.AsType[smithy.APIError](err)
-	trouble, unreachable := errors.AsType[*url.Error](err)
-	switch {
-	case answered:
-		short = failure.ErrorCode() + ": " + failure.ErrorMessage()
-	case strings.Contains(short, "get credentials"), strings.Contains(short, "get identity"): // the SDK has no type for it
-		short = "there are no AWS credentials: sign in (aws configure, aws sso login), or give --profile"
-	case unreachable:
-		short = trouble.Error()
-	}
-	return strings.Replace(err.Error(), operation.Error(), short, 1), true
+	return strings.Replace(err.Error(), operation.Error(), awsadapter.Words(operation), 1), true
 }

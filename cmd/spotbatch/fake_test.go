@@ -67,9 +67,10 @@ type fakeMachine struct {
 	now      func() time.Time
 	// accepted is called with each job that was submitted, after it was stored.
 	accepted func(*fakeMachine, *jobs.Job)
-	// refuse makes Submit fail for requests with this name.
-	refuse string
-	up     func(ctx context.Context, ready func(local.Status)) error
+	// refuse makes Submit fail for requests with this name, once refusing has returned.
+	refuse   string
+	refusing func()
+	up       func(ctx context.Context, ready func(local.Status)) error
 }
 
 var _ machine = (*fakeMachine)(nil)
@@ -117,6 +118,9 @@ func (m *fakeMachine) Submit(_ context.Context, s engine.Submission) (*jobs.Job,
 		return nil, err
 	}
 	if m.refuse != "" && request.JobName == m.refuse {
+		if m.refusing != nil {
+			m.refusing()
+		}
 		return nil, errors.New("the store is gone")
 	}
 	return m.accept(s.JobID, request, ""), nil
@@ -284,6 +288,7 @@ func newShell(m *fakeMachine) *shell {
 		return aws.Config{}, errors.New("no AWS in this test")
 	}
 	s.cli.pace = 0
+	s.cli.root() // the flags, none of which is given
 	return s
 }
 
@@ -343,3 +348,32 @@ func begin(j *jobs.Job, provider jobs.CapacityProvider, at time.Time) {
 }
 
 func exitCode(n int) *int { return &n }
+
+const good = `{"jobName":"nightly","taskDefinition":"work"}`
+
+// withID is a good request with a job id.
+func withID(id string) string {
+	return `{"jobName":"nightly","jobId":"` + id + `","taskDefinition":"work"}`
+}
+
+// succeed runs a job to a good end at once.
+func succeed(m *fakeMachine, j *jobs.Job) { finish(m, j.JobID, jobs.CauseSucceeded, 0) }
+
+// finish runs a job to an end at once.
+func finish(m *fakeMachine, id string, cause jobs.Cause, code int) {
+	m.move(id, func(j *jobs.Job) {
+		j.BeginAttempt(jobs.FargateSpot, m.now())
+		j.TaskCreated("arn:aws:ecs:local:000000000000:task/local/" + id)
+		j.TaskRunning(m.now())
+		j.StopAttempt(jobs.AttemptEnd{Cause: cause, ExitCode: exitCode(code), StoppedAt: m.now().Add(5 * time.Second)})
+		status := jobs.StatusFailed
+		switch cause {
+		case jobs.CauseSucceeded:
+			status = jobs.StatusSucceeded
+		case jobs.CauseCancelled:
+			status = jobs.StatusCancelled
+		default:
+		}
+		j.End(status, cause, fmt.Sprintf("Attempt 1 ended as %s.", cause), m.now().Add(5*time.Second))
+	})
+}

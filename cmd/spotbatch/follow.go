@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -28,12 +29,11 @@ const (
 // follower follows jobs to their end. Of a live job it keeps a mark, not the document, and of an ended one its id, so that it
 // can follow very many.
 type follower struct {
-	c    *cli
 	b    backend
-	pace time.Duration             // the shortest time between two looks
-	scan bool                      // jobs that run are looked for
-	tell func(*jobs.Job, []string) // what is new of a job; may be nil
-	show func()                    // after each look; may be nil
+	pace time.Duration               // the shortest time between two looks
+	scan bool                        // jobs that run are looked for
+	tell func(*jobs.Job, []newsLine) // what is new of a job; may be nil
+	show func()                      // after each look; may be nil
 
 	seeing sync.Mutex      // one job is taken in at a time, so that its news is told in its order
 	mu     sync.Mutex      // guards all below
@@ -62,8 +62,8 @@ type track struct {
 func (c *cli) follower(b backend) *follower {
 	m := b.manners()
 	return &follower{
-		c: c, b: b, pace: max(c.pace, m.pace), scan: m.scans, index: map[string]int{}, given: map[string]bool{}, open: true, more: make(chan struct{}, 1), counts: map[jobs.Status]int{},
-		totals: newTotals(), began: c.now(),
+		b: b, pace: max(c.pace, m.pace), scan: m.scans, index: map[string]int{}, given: map[string]bool{},
+		open: true, more: make(chan struct{}, 1), counts: map[jobs.Status]int{}, totals: newTotals(), began: c.now(),
 	}
 }
 
@@ -117,14 +117,14 @@ func (f *follower) wake() {
 	}
 }
 
-// run follows until every job has ended.
+// run follows until every job has ended. Where ctx ends it, its cause is the error, whatever met the end first.
 func (f *follower) run(ctx context.Context) error {
 	watched, stop := context.WithCancel(ctx)
 	defer stop()
 	changed := f.b.Watch(watched)
 	for {
 		if err := f.look(ctx); err != nil {
-			return err
+			return cmp.Or(context.Cause(ctx), err)
 		}
 		if f.show != nil {
 			f.show()
@@ -132,7 +132,7 @@ func (f *follower) run(ctx context.Context) error {
 		if f.done() {
 			return nil
 		}
-		if err := f.wait(ctx, changed); err != nil {
+		if err := pause(ctx, f.pace, changed, f.more); err != nil {
 			return err
 		}
 	}
@@ -188,18 +188,18 @@ func (f *follower) ended() int {
 	return f.counts[jobs.StatusSucceeded] + f.counts[jobs.StatusFailed] + f.counts[jobs.StatusCancelled]
 }
 
-// wait returns when there may be something new, and not sooner than the pace allows.
-func (f *follower) wait(ctx context.Context, changed <-chan struct{}) error {
+// pause waits until there may be something new: jobs have changed, more have come (nil = none do), or ages have to be told
+// anew. It does not end sooner than the pace allows.
+func pause(ctx context.Context, pace time.Duration, changed, more <-chan struct{}) error {
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-time.After(f.pace):
+	case <-time.After(pace):
 	}
 	select {
 	case <-ctx.Done():
-		return context.Cause(ctx)
 	case <-changed:
-	case <-f.more:
+	case <-more:
 	case <-time.After(lookAnyway):
 	}
 	return context.Cause(ctx)
@@ -381,24 +381,27 @@ func markOf(j *jobs.Job) mark {
 	return m
 }
 
-// news tells what is new of a job, in sentences: the ends of attempts that were over before they were seen, and how the job
-// stands. A save that changed nothing visible is no news.
-func (m mark) news(j *jobs.Job) []string {
+// news tells what is new of a job: the ends of attempts that were over before they were seen, and how the job stands. A save
+// that changed nothing visible is no news.
+func (m mark) news(j *jobs.Job) []newsLine {
 	now := markOf(j)
-	var news []string
+	var news []newsLine
+	tell := func(status jobs.Status, text string) {
+		news = append(news, newsLine{jobID: j.JobID, status: string(status), text: text})
+	}
 	for i := range max(len(j.Attempts)-1, 0) {
 		a := &j.Attempts[i]
 		if m.version == 0 { // what was before the job was followed is no news
 			break
 		}
 		if a.Number > m.attempt || a.Number == m.attempt && m.state != jobs.AttemptStopped {
-			news = append(news, endOfAttempt(a))
+			tell(jobs.StatusRunnable, endOfAttempt(a)) // as the job then was, for another attempt followed
 		}
 	}
 	now.version = m.version
 	now.since = m.since
 	if now != m && j.StatusReason != "" {
-		news = append(news, plain(j.StatusReason))
+		tell(j.Status, plain(j.StatusReason))
 	}
 	return news
 }

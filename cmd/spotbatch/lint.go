@@ -7,10 +7,12 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/spotbatch/spotbatch/internal/intake"
 	"github.com/spotbatch/spotbatch/internal/local"
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 	"github.com/spotbatch/spotbatch/pkg/spot"
@@ -27,7 +29,7 @@ func (c *cli) lintCommand() *cobra.Command {
 			"With --task-definitions requests are also checked against the task definitions that they name, of whatever\n" +
 			"revision: container, size, and the length of all overrides.",
 		Example: "  spotbatch lint -f jobs.jsonl --task-definitions task-definitions/",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.lint(cmd.Context(), file, definitions)
 		},
@@ -54,14 +56,15 @@ func (c *cli) lint(ctx context.Context, file string, definitions []string) error
 		return err
 	}
 	defer closer.Close()
-	good, bad := 0, 0
+	good, bad, named := 0, 0, namedRequests{}
 	for {
 		r, err := in.Next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err == nil {
-			err = check(r.Body)
+			_, problem := named.identify(r)
+			err = withProblem(check(r.Body), problem)
 		}
 		switch {
 		case err == nil:
@@ -69,6 +72,8 @@ func (c *cli) lint(ctx context.Context, file string, definitions []string) error
 			continue
 		case !c.refused(outcome{where: r.Where, err: err}):
 			return fmt.Errorf("read the job requests: %w", err)
+		case isEmpty(err): // there is none to count
+			return exitWith(exitUsage)
 		}
 		if bad++; r.Where == "" { // no further request can be found
 			break
@@ -80,6 +85,24 @@ func (c *cli) lint(ctx context.Context, file string, definitions []string) error
 	}
 	c.say("%s good.", count(good, "request"))
 	return nil
+}
+
+// isEmpty reports whether a file of requests holds nothing.
+func isEmpty(err error) bool {
+	syntax, ok := errors.AsType[*intake.SyntaxError](err)
+	return ok && syntax.Problem == intake.NoRequest
+}
+
+// withProblem adds a problem, if it is one, to what is wrong with a request already.
+func withProblem(err error, problem string) error {
+	invalid, bad := errors.AsType[*jobs.InvalidRequest](err)
+	switch {
+	case problem == "" || err != nil && !bad:
+		return err
+	case bad:
+		return &jobs.InvalidRequest{Problems: append(slices.Clone(invalid.Problems), problem)}
+	}
+	return &jobs.InvalidRequest{Problems: []string{problem}}
 }
 
 // definitionSet is the task definitions of files, by family.

@@ -24,7 +24,9 @@ func TestLint(t *testing.T) {
 		stdin string
 		args  []string
 	}{
+		"nothing":                              {" \n", nil},
 		"good requests":                        {good + withID("a"), nil},
+		"ids of other requests":                {withID("a") + "\n" + withID("a") + "\n" + strings.Replace(withID("a"), "nightly", "daily", 1) + "\n" + `{"jobName":7,"jobId":"a"}`, nil},
 		"bad requests":                         {good + "\n{\"jobName\":7}\n{\n" + withID("a"), nil},
 		"a file that is no JSON":               {`[{"jobName":"a","taskDefinition":"w"}, nonsense`, nil},
 		"a request that does not fit the task": {large + "\n" + good + "\n" + strings.Replace(good, `"work"`, `"other:7"`, 1), with("work.json")},

@@ -34,7 +34,7 @@ func (c *cli) listCommand() *cobra.Command {
 		Aliases: []string{"ls"},
 		Short:   "List jobs, newest first",
 		Example: "  spotbatch list --status FAILED --since 24h\n  spotbatch list -w",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := errors.Join(l.out.check(), l.parse(status, since, c.now())); err != nil {
 				return err
@@ -114,11 +114,36 @@ func listJobs(ctx context.Context, b backend, query jobs.Query, limit int, each 
 	}
 }
 
+// eachLive does something with every job that has not ended.
+func eachLive(ctx context.Context, b backend, do func(*jobs.Job)) error {
+	for _, status := range jobs.Statuses() {
+		if status.Ended() {
+			continue
+		}
+		_, err := listJobs(ctx, b, jobs.Query{Status: status}, 0, func(page []*jobs.Job) error {
+			for _, j := range page {
+				do(j)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func anyLive(list []*jobs.Job) bool {
+	return slices.ContainsFunc(list, func(j *jobs.Job) bool { return !j.Ended() })
+}
+
 func (c *cli) list(ctx context.Context, b backend, l listing) error {
 	var rows []*jobs.Job
+	live := false
 	docs := documents{w: c.stdout}
 	docs.several()
 	more, err := listJobs(ctx, b, l.query, l.limit, func(page []*jobs.Job) error {
+		live = live || anyLive(page)
 		for _, j := range page {
 			switch {
 			case l.out.form == formJSON:
@@ -146,7 +171,10 @@ func (c *cli) list(ctx context.Context, b backend, l listing) error {
 		err = c.printLines(jobTable(rows, c.now()).lines(c.displayOf(c.stdout)))
 	}
 	if more && !l.out.quiet {
-		c.say("There are more than %d jobs: --limit 0 lists all, --status, --name and --since select.", l.limit)
+		c.say("There are more jobs than %d: --limit 0 lists all, --status, --name and --since select.", l.limit)
+	}
+	if live {
+		c.noteIdle(b)
 	}
 	return err
 }
@@ -165,14 +193,17 @@ func (c *cli) printLines(lines []string) error {
 func (c *cli) followList(ctx context.Context, b backend, l listing) error {
 	w := &listWatch{c: c, l: l, seen: map[string]int64{}, screen: c.screen(c.stdout)}
 	changed := b.Watch(ctx)
-	for {
+	for first := true; ; first = false {
 		var rows []*jobs.Job
 		_, err := listJobs(ctx, b, l.query, l.limit, func(page []*jobs.Job) error { rows = append(rows, page...); return nil })
+		if first && anyLive(rows) {
+			c.noteIdle(b)
+		}
 		if err == nil {
 			err = w.show(rows)
 		}
 		if err == nil {
-			err = pause(ctx, max(c.pace, b.manners().pace), changed)
+			err = pause(ctx, max(c.pace, b.manners().pace), changed, nil)
 		}
 		if ctx.Err() != nil {
 			return nil // being interrupted is how this ends
@@ -181,21 +212,6 @@ func (c *cli) followList(ctx context.Context, b backend, l listing) error {
 			return err
 		}
 	}
-}
-
-// pause waits for a change, or until ages have to be told anew; and not shorter than pace.
-func pause(ctx context.Context, pace time.Duration, changed <-chan struct{}) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(pace):
-	}
-	select {
-	case <-ctx.Done():
-	case <-changed:
-	case <-time.After(lookAnyway):
-	}
-	return context.Cause(ctx)
 }
 
 // listWatch shows the changes of a list.

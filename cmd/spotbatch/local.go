@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -19,7 +20,7 @@ func (c *cli) localCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "local",
 		Short: "Run the whole system on this machine, with no AWS account",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(c.localUpCommand(), c.localRunCommand(), c.localInterruptCommand())
@@ -46,7 +47,8 @@ func (e *executing) addFlags(cmd *cobra.Command) {
 	flags.Float64Var(&e.timeScale, "time-scale", 1, "the two-minute notice, launch delays and stopTimeout run `N` times faster")
 	flags.DurationVar(&e.launchDelay, "launch-delay", 0, "a task takes `DURATION` to start")
 	flags.IntVar(&e.maxTasks, "max-tasks", 0, "at most `N` tasks run at once (default: the number of CPUs)")
-	flags.StringSliceVar(&e.inject, "inject", nil, "inject `FAULTS`, such as no-capacity:2,interrupt@30s:1")
+	flags.StringSliceVar(&e.inject, "inject", nil, "inject `FAULTS`, such as no-capacity:2,interrupt@30s:1, each to the first N alone if :N follows: "+
+		strings.Join(fargate.FaultForms(), ", "))
 	flags.StringVar(&e.ecsListen, "ecs-listen", "", "answer ECS's API for the cluster local at http://`ADDR`, such as 127.0.0.1:4510; signatures are not checked")
 	flags.BoolVar(&e.ecsListenAnyone, "ecs-listen-anyone", false, "ADDR may be one that other machines reach: whoever does can run any command here")
 	flags.StringVar(&e.eventsTo, "events-to", "", "post the task events of tasks that others start through ECS's API to a function's or an SQS queue's `URL`")
@@ -85,10 +87,14 @@ func (e *executing) check() error {
 	return nil
 }
 
-// again is what to type to carry on after a verb that executed.
-func (c *cli) again(verb string, options local.Options) string {
-	if options.Executor != "auto" { // a task is taken over by the executor that it runs on
-		verb += " --executor " + options.Executor
+// again is what to type to carry on after a verb that executed, with those of its flags that decide what is carried on and how:
+// a task is taken over by the executor that it runs on, and nothing of the others is kept.
+func (c *cli) again(cmd *cobra.Command) string {
+	verb := "local " + cmd.Name()
+	for _, name := range []string{"executor", "max-tasks", "time-scale", "queue", "schedules"} {
+		if f := cmd.Flags().Lookup(name); f != nil && f.Changed {
+			verb += " --" + name + " " + quoted([]string{f.Value.String()})
+		}
 	}
 	return c.command(verb)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 )
@@ -17,7 +16,9 @@ func (c *cli) localInterruptCommand() *cobra.Command {
 		ValidArgsFunction: c.completeJobs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			c.onLocal = true
+			if err := c.chooseLocal("local interrupt"); err != nil {
+				return err
+			}
 			m, err := c.openMachine(ctx)
 			if err != nil {
 				return err
@@ -28,8 +29,7 @@ func (c *cli) localInterruptCommand() *cobra.Command {
 				if err := m.Interrupt(ctx, id); err != nil {
 					return err
 				}
-				_, err := fmt.Fprintf(c.stdout, "%s  Spot will take its task away.\n", c.ids.pad(id))
-				return err
+				return c.tellDone(id, "Spot will take its task away.")
 			})
 			return errors.Join(err, m.Close())
 		},

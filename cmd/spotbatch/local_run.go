@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -23,15 +24,15 @@ func (c *cli) localRunCommand() *cobra.Command {
 			"Without -f it finishes what --data holds. With -f it submits anew, so give a jobId where that matters.\n" +
 			"Of a single job, standard output is what its container writes. Of several, it is a table of their attempts.",
 		Example: "  spotbatch local run -f job.json --task-definitions task-definition.json",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			options, err := e.options(cmd.Context(), c, slog.LevelWarn)
-			if err := errors.Join(out.check(), err); err != nil {
+			if err := errors.Join(c.chooseLocal("local run"), out.check(), err); err != nil {
 				return err
 			}
-			return c.localRun(cmd.Context(), options, func(ctx context.Context, b backend) error {
+			return c.localRun(cmd.Context(), options, c.again(cmd), func(ctx context.Context, b backend) error {
 				if cmd.Flags().Changed("file") {
-					return c.runFile(ctx, b, file, out, aheadMax)
+					return c.runFile(ctx, c.follower(b), file, out, aheadMax)
 				}
 				return c.finishAll(ctx, b, out)
 			})
@@ -46,9 +47,8 @@ func (c *cli) localRunCommand() *cobra.Command {
 // errDown: the engine ended before the jobs did.
 var errDown = errors.New("the engine has ended")
 
-// localRun executes jobs for as long as work takes.
-func (c *cli) localRun(ctx context.Context, options local.Options, work func(context.Context, backend) error) error {
-	c.onLocal = true
+// localRun executes jobs for as long as work takes. again is what carries on where it is interrupted.
+func (c *cli) localRun(ctx context.Context, options local.Options, again string, work func(context.Context, backend) error) error {
 	m, err := c.open(ctx, options, true)
 	if err != nil {
 		return err
@@ -74,7 +74,7 @@ func (c *cli) localRun(ctx context.Context, options local.Options, work func(con
 	select {
 	case <-ready:
 		if err = work(worked, m); errors.Is(err, context.Canceled) && ctx.Err() == nil {
-			err = context.Cause(worked)
+			err = cmp.Or(context.Cause(worked), err)
 		}
 	case <-worked.Done():
 		err = context.Cause(worked)
@@ -84,7 +84,7 @@ func (c *cli) localRun(ctx context.Context, options local.Options, work func(con
 		err = ended
 	}
 	if ctx.Err() != nil {
-		c.say("\nEnded. '%s' finishes what is left.", c.again("local run", options))
+		c.console.print("", "Ended. To finish what is left:", "  "+again)
 	}
 	return errors.Join(err, m.Close())
 }
@@ -99,7 +99,7 @@ func (c *cli) finishAll(ctx context.Context, b backend, out output) error {
 	f.complete()
 	for {
 		before := f.len()
-		if err := addLive(ctx, b, f); err != nil {
+		if err := eachLive(ctx, b, func(j *jobs.Job) { f.add(ctx, j) }); err != nil {
 			return err
 		}
 		if f.len() == before {
@@ -112,7 +112,7 @@ func (c *cli) finishAll(ctx context.Context, b backend, out output) error {
 	}
 	follow.end()
 	if f.len() == 0 {
-		c.say("%s holds no live job.", c.data)
+		c.say("%s holds no live job; -f brings requests, '-f -' those of standard input.", c.data)
 		if out.form == formJSON {
 			return c.printLines([]string{"[]"})
 		}
@@ -122,25 +122,6 @@ func (c *cli) finishAll(ctx context.Context, b backend, out output) error {
 		return err
 	}
 	return follow.exit(ctx)
-}
-
-// addLive follows the jobs that have not ended.
-func addLive(ctx context.Context, b backend, f *follower) error {
-	for _, status := range jobs.Statuses() {
-		if status.Ended() {
-			continue
-		}
-		_, err := listJobs(ctx, b, jobs.Query{Status: status}, 0, func(page []*jobs.Job) error {
-			for _, j := range page {
-				f.add(ctx, j)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // joinFaults puts a fault list together again that was given in several flags.

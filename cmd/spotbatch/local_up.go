@@ -23,21 +23,21 @@ func (c *cli) localUpCommand() *cobra.Command {
 		Long: "Execute jobs on this machine until it is interrupted. Every other verb reaches it with --local or\n" +
 			"SPOTBATCH_LOCAL=1. Ended at any moment and started again, it carries on: its tasks run on meanwhile.",
 		Example: "  spotbatch local up --task-definitions task-definitions/\n  spotbatch submit --local -f job.json",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			least := slog.LevelInfo
 			if quiet {
 				least = slog.LevelWarn
 			}
 			options, err := e.options(cmd.Context(), c, least)
-			if err != nil {
+			if err := errors.Join(c.chooseLocal("local up"), err); err != nil {
 				return err
 			}
 			options.Schedules = schedules
 			if options.QueueFolder = queue; queue == "-" {
 				options.QueueFolder, options.QueueReader = "", c.stdin
 			}
-			return c.up(cmd.Context(), options)
+			return c.up(cmd.Context(), options, c.again(cmd))
 		},
 	}
 	e.addFlags(cmd)
@@ -47,15 +47,14 @@ func (c *cli) localUpCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) up(ctx context.Context, options local.Options) error {
-	c.onLocal = true
+func (c *cli) up(ctx context.Context, options local.Options, again string) error {
 	m, err := c.open(ctx, options, true)
 	if err != nil {
 		return err
 	}
 	err = m.Up(ctx, func(s local.Status) { c.say("%s", strings.Join(c.upLines(s, options), "\n")) })
 	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
-		c.say("\n%s", strings.Join(c.downLines(context.WithoutCancel(ctx), m, options), "\n"))
+		c.console.print(append([]string{""}, downLines(context.WithoutCancel(ctx), m, again)...)...)
 		err = nil
 	}
 	return errors.Join(err, m.Close())
@@ -121,21 +120,12 @@ func takenOver(s local.Status) string {
 	return fmt.Sprintf("%s running, %d waiting", count(s.Running, "task"), s.Waiting)
 }
 
-// downLines tell what is left, and how it is carried on.
-func (c *cli) downLines(ctx context.Context, m machine, options local.Options) []string {
-	again := "  " + c.again("local up", options)
+// downLines tell what is left, and how it is carried on. That line is left to the terminal to break: what is copied from it is a
+// command.
+func downLines(ctx context.Context, m machine, again string) []string {
 	live := map[jobs.Status]int{}
-	for _, status := range jobs.Statuses() {
-		if status.Ended() {
-			continue
-		}
-		_, err := listJobs(ctx, m, jobs.Query{Status: status}, 0, func(page []*jobs.Job) error {
-			live[status] += len(page)
-			return nil
-		})
-		if err != nil {
-			return []string{"Ended; tasks run on. To carry on:", again}
-		}
+	if err := eachLive(ctx, m, func(j *jobs.Job) { live[j.Status]++ }); err != nil {
+		return []string{"Ended; tasks run on. To carry on:", "  " + again}
 	}
 	var parts []string
 	if n := live[jobs.StatusRunning]; n == 1 {
@@ -151,5 +141,5 @@ func (c *cli) downLines(ctx context.Context, m machine, options local.Options) [
 	if len(parts) == 0 {
 		return []string{"Ended; no job is left."}
 	}
-	return []string{"Ended; " + strings.Join(parts, " and ") + ". To carry on:", again}
+	return []string{"Ended; " + strings.Join(parts, " and ") + ". To carry on:", "  " + again}
 }

@@ -23,12 +23,19 @@ func (c *cli) logsCommand() *cobra.Command {
 		Args:              jobArgs(1, 1),
 		ValidArgsFunction: c.completeJobs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if attempt < 0 {
+			if attempt < 1 && cmd.Flags().Changed("attempt") {
 				return usageError(errors.New("--attempt must be 1 or more"))
 			}
 			return c.with(cmd.Context(), func(b backend) error {
+				j, err := b.Get(cmd.Context(), args[0])
+				if err != nil {
+					return jobError(args[0], err)
+				}
+				if !j.Ended() {
+					c.noteIdle(b)
+				}
 				t := &tail{c: c, b: b, jobID: args[0], attempt: attempt, follow: follow, announce: func(line string) { c.say("%s", line) }}
-				return t.run(cmd.Context())
+				return t.show(cmd.Context(), j)
 			})
 		},
 	}
@@ -47,11 +54,7 @@ type tail struct {
 	announce func(line string) // that the log of another attempt begins
 }
 
-func (t *tail) run(ctx context.Context) error {
-	j, err := t.b.Get(ctx, t.jobID)
-	if err != nil {
-		return jobError(t.jobID, err)
-	}
+func (t *tail) show(ctx context.Context, j *jobs.Job) error {
 	if !t.follow {
 		return t.once(ctx, j)
 	}

@@ -41,6 +41,11 @@ func (c *idColumn) pad(id string) string {
 	return pad(id, c.width, false)
 }
 
+// tellDone prints what was done to a job. What a line of the terminal has no room for goes on below.
+func (c *cli) tellDone(id, what string) error {
+	return c.printLines(hang(c.ids.pad(id)+"  "+what, 2, c.displayOf(c.stdout).width))
+}
+
 // newsLines lays lines out under one another, and under those before.
 func (c *cli) newsLines(news ...newsLine) []string {
 	for _, n := range news {

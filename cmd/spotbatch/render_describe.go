@@ -132,12 +132,12 @@ func first(i int, label string) string {
 	return label
 }
 
-// quoted writes a command so that its words can be told apart.
+// quoted writes a command so that its words can be told apart, by a shell too.
 func quoted(command []string) string {
 	words := make([]string, len(command))
 	for i, word := range command {
 		words[i] = plain(word)
-		if word == "" || word != words[i] || strings.ContainsAny(word, " \"'\\$`") {
+		if word == "" || word != words[i] || strings.ContainsAny(word, " \"'\\$`;&|<>()*?[]{}~#") {
 			words[i] = strconv.Quote(word)
 		}
 	}

@@ -58,11 +58,11 @@ func (p *progress) view() bool {
 }
 
 // tell takes in what is new of a job.
-func (p *progress) tell(j *jobs.Job, news []string) {
+func (p *progress) tell(j *jobs.Job, news []newsLine) {
 	now, view := p.c.now(), p.view()
 	p.mu.Lock()
-	for _, sentence := range news {
-		line := newsLine{now, j.JobID, string(j.Status), sentence}
+	for _, line := range news {
+		line.at = now
 		if p.single && j.Ended() {
 			p.last = append(p.last, line)
 			continue

@@ -163,6 +163,24 @@ func TestNewsLinesLineUp(t *testing.T) {
 	checkWidth(t, strings.Split(s.stderr.String(), "\n"), display{width: 64})
 }
 
+func TestWhatWasDoneToAJobFitsTheTerminal(t *testing.T) {
+	t.Parallel()
+	const id = "f47ac10b58cc4372a5670e02b2c3d479"
+	for _, verb := range []string{"cancel", "local interrupt"} {
+		m := newFake()
+		m.put(newJob(id))
+		m.move(id, func(j *jobs.Job) { begin(j, jobs.FargateSpot, epoch) })
+		s := newShell(m)
+		s.terminal(60, 24)
+		got := s.run(t.Context(), "", append(strings.Fields(verb), id)...)
+		lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
+		checkWidth(t, lines, display{width: 60})
+		if len(lines) != 2 || !strings.HasPrefix(lines[1], "  ") {
+			t.Errorf("got %v", got)
+		}
+	}
+}
+
 func TestNews(t *testing.T) {
 	t.Parallel()
 	job := func(steps ...func(*jobs.Job)) *jobs.Job {
@@ -184,15 +202,15 @@ func TestNews(t *testing.T) {
 		before, after *jobs.Job
 		want          []string
 	}{
-		"a new job":          {nil, job(), []string{"Accepted; waiting to be launched."}},
-		"it runs":            {job(started), job(started, runs), []string{"Attempt 1 runs on FARGATE_SPOT."}},
+		"a new job":          {nil, job(), []string{"RUNNABLE Accepted; waiting to be launched."}},
+		"it runs":            {job(started), job(started, runs), []string{"RUNNING Attempt 1 runs on FARGATE_SPOT."}},
 		"nothing that shows": {job(started, runs), job(started, runs, touched), nil},
-		"an attempt ended":   {job(started, runs), job(started, runs, taken), []string{"Spot took attempt 1 away; the next runs on FARGATE."}},
+		"an attempt ended":   {job(started, runs), job(started, runs, taken), []string{"RUNNABLE Spot took attempt 1 away; the next runs on FARGATE."}},
 		"and another has begun": {
 			job(started, runs), job(started, runs, taken, again),
-			[]string{"Attempt 1 on FARGATE_SPOT ended as SPOT_INTERRUPTION, exit code 143, after 1m.", "Attempt 2 starts on FARGATE."},
+			[]string{"RUNNABLE Attempt 1 on FARGATE_SPOT ended as SPOT_INTERRUPTION, exit code 143, after 1m.", "STARTING Attempt 2 starts on FARGATE."},
 		},
-		"which is told once": {job(started, runs, taken), job(started, runs, taken, again), []string{"Attempt 2 starts on FARGATE."}},
+		"which is told once": {job(started, runs, taken), job(started, runs, taken, again), []string{"STARTING Attempt 2 starts on FARGATE."}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -201,7 +219,11 @@ func TestNews(t *testing.T) {
 				before = markOf(c.before)
 				before.version = 1
 			}
-			if diff := cmp.Diff(c.want, before.news(c.after)); diff != "" {
+			var got []string
+			for _, line := range before.news(c.after) {
+				got = append(got, line.status+" "+line.text)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Error(diff)
 			}
 		})

@@ -11,44 +11,39 @@ import (
 
 // story is what `why` tells of a cause.
 type story struct {
-	what   string                              // what happened to the attempt
-	budget func(j *jobs.Job, i int) string     // which budget attempt i used up
-	advice func(j *jobs.Job, id string) string // what can be done about it
+	what   string                           // what happened to the attempt
+	budget func(j *jobs.Job, i int) string  // which budget attempt i used up
+	advice func(c *cli, j *jobs.Job) string // what can be done about it
 }
 
 // stories has one for every cause.
 var stories = map[jobs.Cause]story{
-	jobs.CauseSucceeded: {what: "its container exited 0", budget: noBudget, advice: func(*jobs.Job, string) string { return "" }},
+	jobs.CauseSucceeded: {what: "its container exited 0", budget: noBudget, advice: func(*cli, *jobs.Job) string { return "" }},
 	jobs.CauseExitNonzero: {
 		what: "its container failed", budget: retryBudget,
-		advice: func(j *jobs.Job, id string) string {
-			text := "What it wrote: spotbatch logs " + id + "."
-			if j.Ended() {
-				text += " To have failures tried again, raise retryStrategy.attempts" + presently(attemptsAllowed(j)) + "."
-			}
-			return text
+		advice: func(c *cli, j *jobs.Job) string {
+			return "What it wrote: '" + c.command("logs "+j.JobID) + "'." + moreAttempts(j)
 		},
 	},
 	jobs.CauseOutOfMemory: {
 		what: "its container was killed for memory", budget: retryBudget,
-		advice: func(*jobs.Job, string) string {
+		advice: func(*cli, *jobs.Job) string {
 			return "Give it more: containerOverrides.memory, with a cpu that Fargate pairs with it, or a larger task definition."
 		},
 	},
 	jobs.CauseSpotInterruption: {
 		what: "Spot took the task away", budget: spotBudget,
-		advice: func(j *jobs.Job, _ string) string {
+		advice: func(_ *cli, j *jobs.Job) string {
 			text := "A program that saves a checkpoint at SIGTERM loses less to an interruption."
 			if j.Ended() {
-				text = "Raise capacity.spotAttempts" + presently(spotAttemptsAllowed(j)) +
-					", or let the job go on-demand with the strategy SPOT_THEN_ON_DEMAND. " + text
+				text = "Let the job go on-demand with the strategy SPOT_THEN_ON_DEMAND" + moreSpotAttempts(j) + ". " + text
 			}
 			return text
 		},
 	},
 	jobs.CauseNoCapacity: {
 		what: "AWS had no capacity for it", budget: waitBudget,
-		advice: func(j *jobs.Job, _ string) string {
+		advice: func(_ *cli, j *jobs.Job) string {
 			text := "Subnets in more availability zones, a smaller task or another hour find more."
 			if j.Request != nil && j.Request.Capacity.Strategy == jobs.SpotOnly {
 				text = "With the strategy SPOT_THEN_ON_DEMAND it would run on-demand instead. " + text
@@ -58,39 +53,39 @@ var stories = map[jobs.Cause]story{
 	},
 	jobs.CauseQuota: {
 		what: "a quota of the account is reached", budget: waitBudget,
-		advice: func(j *jobs.Job, _ string) string {
+		advice: func(_ *cli, j *jobs.Job) string {
 			return "Have fewer tasks run at once, or raise the Fargate quota that the reason names, in Service Quotas." + longerWait(j)
 		},
 	},
 	jobs.CauseSubnetFull: {
 		what: "the subnets have no free address", budget: waitBudget,
-		advice: func(j *jobs.Job, _ string) string {
+		advice: func(_ *cli, j *jobs.Job) string {
 			return "Give the deployment more or larger subnets, or have fewer tasks run at once." + longerWait(j)
 		},
 	},
 	jobs.CausePlatformFailure: {
 		what: "the platform lost the task, through no fault of the job", budget: platformBudget,
-		advice: func(j *jobs.Job, id string) string {
+		advice: func(c *cli, j *jobs.Job) string {
 			text := "If it goes on, look at the way from the subnets to the image registry and to the logs, and at AWS Health."
 			if j.Ended() {
-				text += " Then: spotbatch retry " + id + "."
+				text += " Then: '" + c.command("retry "+j.JobID) + "'."
 			}
 			return text
 		},
 	},
 	jobs.CauseDeploymentFault: {
 		what: "the deployment of spotbatch is at fault", budget: waitBudget,
-		advice: func(j *jobs.Job, id string) string {
+		advice: func(c *cli, j *jobs.Job) string {
 			text := "Whoever runs the deployment must mend what the reason names: a role's permissions, the cluster or its capacity providers."
 			if j.Ended() {
-				return text + " Then: spotbatch retry " + id + "."
+				return text + " Then: '" + c.command("retry "+j.JobID) + "'."
 			}
 			return text + " The job then goes on by itself."
 		},
 	},
 	jobs.CauseStartFailed: {
 		what: "its container could not be started", budget: noBudget,
-		advice: func(*jobs.Job, string) string {
+		advice: func(*cli, *jobs.Job) string {
 			return "Look at what the reason names: the image's name and tag, the program in it, the execution role's right to pull it and " +
 				"to read the secrets, the log group. Then register the task definition anew and submit the job again; " +
 				"a retry would use the same revision."
@@ -98,23 +93,26 @@ var stories = map[jobs.Cause]story{
 	},
 	jobs.CauseLaunchRejected: {
 		what: "ECS refused to launch it for good", budget: noBudget,
-		advice: func(*jobs.Job, string) string {
+		advice: func(*cli, *jobs.Job) string {
 			return "Mend what the reason names in the request or in the task definition, and submit the job again."
 		},
 	},
 	jobs.CauseTimedOut: {
-		what: "a time limit was over and it was stopped", budget: timeBudget,
-		advice: func(j *jobs.Job, _ string) string {
+		what: "a time limit ended it", budget: timeBudget,
+		advice: func(_ *cli, j *jobs.Job) string {
+			if last := j.Last(); last == nil || !last.Ran() {
+				return "To have it wait longer, raise " + clockOf(j) + "."
+			}
 			return "If it needs longer, raise " + clockOf(j) + "; if it hangs, see what it wrote last."
 		},
 	},
 	jobs.CauseCancelled: {
 		what: "it was cancelled", budget: noBudget,
-		advice: func(_ *jobs.Job, id string) string { return "To run it after all: spotbatch retry " + id + "." },
+		advice: func(c *cli, j *jobs.Job) string { return "To run it after all: '" + c.command("retry "+j.JobID) + "'." },
 	},
 	jobs.CauseRequestRejected: {
 		what: "the request was bad", budget: noBudget,
-		advice: func(*jobs.Job, string) string {
+		advice: func(*cli, *jobs.Job) string {
 			return "Mend the request and submit it under another jobId; this one stays as it is."
 		},
 	},
@@ -131,7 +129,7 @@ func (c *cli) explain(j *jobs.Job) []string {
 	if text := c.standing(j, at); text != "" {
 		told = append(told, text)
 	}
-	if text := advice(j); text != "" {
+	if text := c.advice(j); text != "" {
 		told = append(told, text)
 	}
 	return told
@@ -163,14 +161,13 @@ func tellAttempt(j *jobs.Job, i int, at time.Time) string {
 	}
 	name += " on " + providerWords(a.CapacityProvider)
 	if a.Status != jobs.AttemptStopped {
-		return tellLive(a, name, at)
+		return tellLive(j, a, name, at)
 	}
 	s := stories[a.Cause]
 	var b strings.Builder
-	switch {
-	case a.Ran():
-		fmt.Fprintf(&b, "%s ran for %s; %s (%s", name, span(ranFor(a, at)), s.what, a.Cause)
-	default:
+	if a.Ran() {
+		fmt.Fprintf(&b, "%s ran for %s%s; %s (%s", name, span(ranFor(a, at)), afterLaunches(a), s.what, a.Cause)
+	} else {
 		fmt.Fprintf(&b, "%s never ran: %s (%s", name, s.what, a.Cause)
 	}
 	if a.ExitCode != nil {
@@ -196,13 +193,18 @@ func tellAttempt(j *jobs.Job, i int, at time.Time) string {
 }
 
 // tellLive tells the attempt that has not ended.
-func tellLive(a *jobs.Attempt, name string, at time.Time) string {
+func tellLive(j *jobs.Job, a *jobs.Attempt, name string, at time.Time) string {
 	switch {
 	case a.Status == jobs.AttemptLaunching && a.Cause != "":
 		return fmt.Sprintf("%s waits to be launched; it was refused %s, because %s (%s)%s",
 			name, times(a.Launches), stories[a.Cause].what, a.Cause, because(a.Reason))
+	case a.Status == jobs.AttemptLaunching && !j.NextAttemptAt.IsZero():
+		return name + " is not launched yet" + because(j.StatusReason)
 	case a.Status == jobs.AttemptLaunching:
 		return name + " is being launched; ECS has not told of a task yet."
+	case a.Unseen():
+		return fmt.Sprintf("%s has a task that ECS does not know any more; that was noticed %s ago. The event that tells how it ended may still come. If none comes the attempt counts as lost, on AWS after about an hour, and the job goes on.",
+			name, span(at.Sub(a.Internal.NoTaskAt.Time)))
 	case a.Status == jobs.AttemptStarting:
 		return fmt.Sprintf("%s has a task that does not run yet: it waits for its turn, its network or its image. That has taken %s so far.", name, span(at.Sub(a.CreatedAt.Time)))
 	case a.Status == jobs.AttemptStopping && !a.InterruptedAt.IsZero():
@@ -211,7 +213,15 @@ func tellLive(a *jobs.Attempt, name string, at time.Time) string {
 	case a.Status == jobs.AttemptStopping:
 		return name + " is being stopped" + because(a.Reason)
 	}
-	return fmt.Sprintf("%s has been running for %s.", name, span(ranFor(a, at)))
+	return fmt.Sprintf("%s has been running for %s%s.", name, span(ranFor(a, at)), afterLaunches(a))
+}
+
+// afterLaunches tells what an attempt went through before it ran, where that took several launches.
+func afterLaunches(a *jobs.Attempt) string {
+	if a.Launches <= 1 || a.StartedAt.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf(", after %d launches and a wait of %s", a.Launches, span(a.StartedAt.Sub(a.CreatedAt.Time)))
 }
 
 func times(n int) string {
@@ -270,7 +280,7 @@ func sentence(text string) string {
 }
 
 // advice is what can be done: about the cause of the end, or about what a live job waits after.
-func advice(j *jobs.Job) string {
+func (c *cli) advice(j *jobs.Job) string {
 	cause := j.Cause
 	if last := j.Last(); !j.Ended() && last != nil && j.Status == jobs.StatusRunnable {
 		cause = last.Cause
@@ -279,7 +289,7 @@ func advice(j *jobs.Job) string {
 	if !known || !j.Ended() && !j.CancelRequestedAt.IsZero() {
 		return ""
 	}
-	return s.advice(j, j.JobID)
+	return s.advice(c, j)
 }
 
 func providerWords(p jobs.CapacityProvider) string {
@@ -295,10 +305,6 @@ func used(j *jobs.Job, i int, counted func(jobs.Cause) bool) int {
 	return until.Count(counted)
 }
 
-func is(cause jobs.Cause) func(jobs.Cause) bool {
-	return func(c jobs.Cause) bool { return c == cause }
-}
-
 func noBudget(*jobs.Job, int) string { return "" }
 
 func retryBudget(j *jobs.Job, i int) string {
@@ -309,7 +315,7 @@ func retryBudget(j *jobs.Job, i int) string {
 }
 
 func spotBudget(j *jobs.Job, i int) string {
-	n := used(j, i, is(jobs.CauseSpotInterruption))
+	n := used(j, i, jobs.CauseSpotInterruption.Is)
 	if allowed := spotAttemptsAllowed(j); allowed > 0 && n <= allowed {
 		return fmt.Sprintf(" That used up %d of %s (capacity.spotAttempts), and no retry.", n, count(allowed, "Spot attempt"))
 	}
@@ -324,7 +330,7 @@ func waitBudget(j *jobs.Job, _ int) string {
 }
 
 func platformBudget(j *jobs.Job, i int) string {
-	n := used(j, i, is(jobs.CausePlatformFailure))
+	n := used(j, i, jobs.CausePlatformFailure.Is)
 	if n > jobs.PlatformFailuresMax {
 		return fmt.Sprintf(" That used up no retry, but a job survives %d platform failures, and this was one more.", jobs.PlatformFailuresMax)
 	}
@@ -359,6 +365,26 @@ func presently(n int) string {
 		return ""
 	}
 	return fmt.Sprintf(", now %d", n)
+}
+
+// moreAttempts is the advice for a job that its own failures ended, where more attempts would have been of use.
+func moreAttempts(j *jobs.Job) string {
+	switch allowed := attemptsAllowed(j); {
+	case spot.RuledOut(j):
+		return " It was not tried again because of a rule of retryStrategy.evaluateOnExit."
+	case j.Ended() && allowed < jobs.BudgetMax:
+		return " To have failures tried again, raise retryStrategy.attempts" + presently(allowed) + "."
+	}
+	return ""
+}
+
+// moreSpotAttempts is the advice for a job that interruptions ended.
+func moreSpotAttempts(j *jobs.Job) string {
+	allowed := spotAttemptsAllowed(j)
+	if allowed >= jobs.BudgetMax {
+		return ""
+	}
+	return ", or raise capacity.spotAttempts" + presently(allowed)
 }
 
 // longerWait is the advice for a job that has waited in vain.

@@ -66,12 +66,9 @@ func newCLI(stdin io.Reader, stdout, stderr io.Writer) *cli {
 func (c *cli) execute(ctx context.Context, args []string) int {
 	root := c.root()
 	root.SetArgs(args)
-	root.SetIn(c.stdin)
-	root.SetOut(c.stdout)
-	root.SetErr(c.stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && !c.started {
-		err = &exitError{exitUsage, fmt.Errorf("%w\nsee 'spotbatch --help'", err)}
+		err = &exitError{exitUsage, fmt.Errorf("%w\nsee '%s --help'", err, cmd.CommandPath())}
 	}
 	return c.finish(ctx, err)
 }
@@ -105,7 +102,7 @@ func (c *cli) root() *cobra.Command {
 			"Verbs work on a deployment on AWS (--stack, or SPOTBATCH_STACK, or its parts one by one in the environment, see\n" +
 			"'spotbatch doctor --help') or on this machine (--local). A flag goes before the environment, and there\n" +
 			"SPOTBATCH_LOCAL before SPOTBATCH_STACK.",
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
@@ -117,6 +114,10 @@ func (c *cli) root() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetIn(c.stdin)
+	root.SetOut(c.stdout)
+	root.SetErr(c.stderr)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
 	flags := root.PersistentFlags()
 	c.given = flags.Changed
 	flags.StringVar(&c.stack, "stack", c.getenv("SPOTBATCH_STACK"), "stack `NAME` of the deployment (SPOTBATCH_STACK)")
@@ -131,15 +132,47 @@ func (c *cli) root() *cobra.Command {
 		c.waitCommand(), c.cancelCommand(), c.retryCommand(), c.localCommand(), c.lintCommand(), c.doctorCommand(), c.costCommand(),
 		c.versionCommand(),
 	)
-	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", helpWidth)))
+	root.SetUsageTemplate(strings.NewReplacer(
+		".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", helpWidth), "for more information about", "for more about",
+	).Replace(root.UsageTemplate()))
 	wrapHelp(root)
+	addHelpers(root)
 	return root
+}
+
+// addHelpers adds cobra's own commands, and has them refuse what is no command: they would print a help text and succeed.
+func addHelpers(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Args = func(_ *cobra.Command, args []string) error {
+				found, rest, err := root.Find(args)
+				if err != nil || !found.HasSubCommands() {
+					return err
+				}
+				return noArgs(found, rest)
+			}
+		case "completion":
+			cmd.Args, cmd.RunE = noArgs, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 }
 
 // localByEnvironment reports whether --local goes without saying.
 func (c *cli) localByEnvironment() bool {
 	is, _ := strconv.ParseBool(c.getenv("SPOTBATCH_LOCAL"))
 	return is
+}
+
+// checkEnvironment refuses what does not say whether --local goes without saying.
+func (c *cli) checkEnvironment() error {
+	text := c.getenv("SPOTBATCH_LOCAL")
+	if _, err := strconv.ParseBool(text); text != "" && err != nil {
+		return usageError(fmt.Errorf("SPOTBATCH_LOCAL must be 1 or 0, not %q", cut(text, 64)))
+	}
+	return nil
 }
 
 // command is what to type for a verb to reach the same jobs.

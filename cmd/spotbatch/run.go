@@ -24,15 +24,16 @@ func (c *cli) runCommand() *cobra.Command {
 			"Of a single job, standard output is what its container writes. Of several, it is a table of their attempts.\n" +
 			"Ctrl-C ends the following, not the jobs.",
 		Example: "  spotbatch run -f job.json\n  spotbatch run -o json < jobs.jsonl",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := out.check(); err != nil {
 				return err
 			}
 			return c.with(cmd.Context(), func(b backend) error {
 				c.noteIdle(b)
-				err := c.runFile(cmd.Context(), b, file, out, math.MaxInt)
-				c.noteGoOn(err)
+				f := c.follower(b)
+				err := c.runFile(cmd.Context(), f, file, out, math.MaxInt)
+				c.noteGoOn(err, f)
 				return err
 			})
 		},
@@ -43,19 +44,22 @@ func (c *cli) runCommand() *cobra.Command {
 }
 
 // noteGoOn says, where the following of jobs was interrupted, that this is nothing to them.
-func (c *cli) noteGoOn(err error) {
-	if errors.Is(err, context.Canceled) {
-		c.say("\nThe jobs go on; '%s JOB' takes them up again.", c.command("wait"))
+func (c *cli) noteGoOn(err error, f *follower) {
+	switch {
+	case !errors.Is(err, context.Canceled):
+	case f.len() == 1:
+		c.say("\nThe job goes on; '%s' takes it up again.", c.command("wait "+f.ids.at(0)))
+	default:
+		c.say("\nThe jobs go on; '%s' takes them up again.", c.command("wait JOB..."))
 	}
 }
 
-// runFile submits a file's requests and follows the jobs while more are still being submitted. It is at most so many jobs
+// runFile submits a file's requests and has the jobs followed while more are still being submitted. It is at most so many jobs
 // ahead of those that have ended.
-func (c *cli) runFile(ctx context.Context, b backend, file string, out output, ahead int) error {
+func (c *cli) runFile(ctx context.Context, f *follower, file string, out output, ahead int) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	f := c.follower(b)
-	follow := &following{c: c, b: b, f: f, out: out}
+	follow := &following{c: c, b: f.b, f: f, out: out}
 	single := true // until a second request is read
 	if !out.quiet {
 		follow.progress = c.watch(f)
@@ -64,7 +68,7 @@ func (c *cli) runFile(ctx context.Context, b backend, file string, out output, a
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer f.complete()
-		t, err := c.submitFile(ctx, b, file,
+		t, err := c.submitFile(ctx, f.b, file,
 			func(j *jobs.Job) error { f.add(ctx, j); return f.room(ctx, ahead) },
 			func() { single = false })
 		submitted = t
@@ -117,7 +121,11 @@ func (r *following) log(ctx context.Context, wg *sync.WaitGroup) {
 	}
 	wg.Go(func() {
 		t := &tail{c: r.c, b: r.b, jobID: r.f.ids.at(0), follow: true, announce: func(string) {}}
-		if err := t.run(ctx); err != nil && ctx.Err() == nil {
+		j, err := t.b.Get(ctx, t.jobID)
+		if err == nil {
+			err = t.show(ctx, j)
+		}
+		if err != nil && ctx.Err() == nil {
 			r.c.say("The log cannot be shown: %v", err)
 		}
 	})

@@ -35,17 +35,5 @@ func (s *sizes) of(ctx context.Context, job *jobs.Job) (spot.Size, error) {
 		}
 		s.known[name] = definition
 	}
-	return taskSize(job.Request.ContainerOverrides, definition)
-}
-
-// taskSize is the size of a task: the override's where it has one, else the task definition's.
-func taskSize(overrides jobs.ContainerOverrides, definition spot.TaskDefinition) (spot.Size, error) {
-	cpu, memory := definition.CPU, definition.Memory
-	if overrides.CPU != "" {
-		cpu = overrides.CPU
-	}
-	if overrides.Memory != "" {
-		memory = overrides.Memory
-	}
-	return spot.ParseSize(cpu, memory)
+	return definition.SizeWith(job.Request.ContainerOverrides)
 }

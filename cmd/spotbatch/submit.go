@@ -27,7 +27,7 @@ func (c *cli) submitCommand() *cobra.Command {
 			"On AWS the submit function is called, which answers once a job is stored. --queue puts the requests into the jobs\n" +
 			"queue: that takes any number at once, and what is wrong with one is told later, by the job.",
 		Example: "  spotbatch submit -f job.json\n  spotbatch submit -q < jobs.jsonl",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := out.check(); err != nil {
 				return err
@@ -141,7 +141,7 @@ func (c *cli) submitFile(ctx context.Context, b backend, file string, each func(
 		return each(o.job)
 	})
 	if err != nil && t.submitted > 0 {
-		c.say("%s submitted before that.", count(t.submitted, "job"))
+		c.say("%s submitted all the same.", count(t.submitted, "job"))
 	}
 	return t, err
 }
@@ -169,14 +169,17 @@ type outcome struct {
 }
 
 // submitAll submits requests, as many at the same time as the backend bears, and hands the outcomes on in the order of the input.
-// What it holds does not grow with the input. It ends at each's first error.
-func submitAll(whole context.Context, b backend, in *intake.Documents, each func(outcome) error) error {
-	ctx, cancel := context.WithCancel(whole)
-	defer cancel()
+// What it holds does not grow with the input, but for the ids that requests name. At each's first error it begins no more; what
+// is under way then may be stored already, so that it is waited for and handed on as well: a job of which nobody is told would
+// be submitted anew.
+func submitAll(ctx context.Context, b backend, in *intake.Documents, each func(outcome) error) error {
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
 	queue := make(chan chan outcome, b.manners().submitsAtOnce)
 	go func() {
 		defer close(queue)
-		for ctx.Err() == nil {
+		named := namedRequests{}
+		for reading.Err() == nil {
 			r, err := in.Next()
 			if errors.Is(err, io.EOF) {
 				return
@@ -187,25 +190,28 @@ func submitAll(whole context.Context, b backend, in *intake.Documents, each func
 				slot <- outcome{err: err}
 				return
 			}
+			id, problem := named.identify(r)
+			if problem != "" {
+				slot <- outcome{where: r.Where, err: &jobs.InvalidRequest{Problems: []string{problem}}}
+				continue
+			}
 			go func() {
-				job, err := b.Submit(ctx, engine.Submission{JobID: jobs.ResolveID(r.Body), Body: r.Body})
+				job, err := b.Submit(ctx, engine.Submission{JobID: id, Body: r.Body})
 				slot <- outcome{r.Where, job, err}
 			}()
 		}
 	}()
-	var failed error
+	var failed []error
 	for slot := range queue {
-		o := <-slot
-		if failed == nil {
-			if failed = each(o); failed != nil {
-				cancel() // and pass over what is under way
-			}
+		if err := each(<-slot); err != nil {
+			failed = append(failed, err)
+			stop()
 		}
 	}
-	if failed == nil {
-		failed = context.Cause(whole)
+	if len(failed) == 0 {
+		return context.Cause(ctx)
 	}
-	return failed
+	return errors.Join(failed...)
 }
 
 // printer prints the jobs that a verb made or moved: ids, documents, or a line each.

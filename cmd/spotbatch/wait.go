@@ -34,11 +34,7 @@ func (c *cli) waitCommand() *cobra.Command {
 				ctx, cancel = context.WithTimeoutCause(ctx, timeout, errWaitOver)
 				defer cancel()
 			}
-			return c.with(ctx, func(b backend) error {
-				err := c.wait(ctx, b, args, out)
-				c.noteGoOn(err)
-				return err
-			})
+			return c.with(ctx, func(b backend) error { return c.wait(ctx, b, args, out) })
 		},
 	}
 	cmd.Flags().DurationVar(&timeout, "timeout", 0, "wait no longer than `DURATION`; then the exit code is 124 and the jobs go on")
@@ -71,6 +67,7 @@ func (c *cli) wait(ctx context.Context, b backend, ids []string, out output) err
 		return &exitError{exitTimedOut, errors.New("the timeout is over; " + liveOn(f.live()))}
 	}
 	if err != nil {
+		c.noteGoOn(err, f)
 		return err
 	}
 	if err := follow.report(ctx); err != nil {

@@ -14,6 +14,9 @@ func (c *cli) whyCommand() *cobra.Command {
 				if err != nil {
 					return jobError(args[0], err)
 				}
+				if !j.Ended() {
+					c.noteIdle(b)
+				}
 				d := c.displayOf(c.stdout)
 				for i, paragraph := range c.explain(j) {
 					indent := "  "

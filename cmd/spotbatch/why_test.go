@@ -103,6 +103,30 @@ var endedCases = []whyCase{
 	{"REQUEST_REJECTED", func(j *jobs.Job) {
 		*j = *jobs.Rejected(j.JobID, "", "", "invalid request: jobName: is required", epoch)
 	}},
+	{"EXIT_NONZERO, which a rule of evaluateOnExit ends", func(j *jobs.Job) {
+		j.Request.RetryStrategy.Attempts = 3
+		ran(j, jobs.FargateSpot, 1, 20, jobs.AttemptEnd{Cause: jobs.CauseExitNonzero, ExitCode: exitCode(4)})
+		j.End(jobs.StatusFailed, jobs.CauseExitNonzero, "Attempt 1 exited 4 on FARGATE_SPOT; it is not to be retried.", j.Last().StoppedAt.Time)
+	}},
+	{"EXIT_NONZERO as often as a request may ask for", func(j *jobs.Job) {
+		j.Request.RetryStrategy.Attempts = 10
+		ran(j, jobs.FargateSpot, 1, 20, jobs.AttemptEnd{Cause: jobs.CauseExitNonzero, ExitCode: exitCode(4)})
+		j.End(jobs.StatusFailed, jobs.CauseExitNonzero, "Attempt 10 exited 4 on FARGATE_SPOT; all 10 attempts are used up.", j.Last().StoppedAt.Time)
+	}},
+	{"SPOT_INTERRUPTION as often as a request may ask for", func(j *jobs.Job) {
+		j.Request.Capacity = jobs.Capacity{Strategy: jobs.SpotOnly, SpotAttempts: 10}
+		ran(j, jobs.FargateSpot, 1, 600, jobs.AttemptEnd{Cause: jobs.CauseSpotInterruption})
+		j.End(jobs.StatusFailed, jobs.CauseSpotInterruption, "Spot took attempt 10 away; all 10 Spot attempts are used up.", j.Last().StoppedAt.Time)
+	}},
+	{"TIMED_OUT before it was launched", func(j *jobs.Job) {
+		neverRan(j, jobs.FargateSpot, jobs.CauseTimedOut, jobs.StopStartClock.Reason(), 1)
+		j.End(jobs.StatusFailed, jobs.CauseTimedOut, jobs.StopStartClock.Reason()+" Until then: Attempt 1 waits to be launched: ThrottlingException: Rate exceeded", epoch.Add(24*time.Hour))
+	}},
+	{"SUCCEEDED after several launches", func(j *jobs.Job) {
+		ran(j, jobs.FargateOnDemand, 1, 60, jobs.AttemptEnd{Cause: jobs.CauseSucceeded, ExitCode: exitCode(0)})
+		j.Last().Launches = 4
+		j.End(jobs.StatusSucceeded, jobs.CauseSucceeded, "Attempt 1 exited 0 on FARGATE.", j.Last().StoppedAt.Time)
+	}},
 }
 
 // liveCases are jobs that wait for something, or run.
@@ -114,8 +138,22 @@ var liveCases = []whyCase{
 		j.Relaunch(epoch)
 		j.LaunchRefused(jobs.CauseQuota, "You've reached the limit on the number of vCPUs you can run concurrently", epoch.Add(125*time.Minute))
 	}},
+	{"it was put off", func(j *jobs.Job) {
+		j.BeginAttempt(jobs.FargateSpot, epoch)
+		j.LaunchPutOff("ThrottlingException: Rate exceeded", false, epoch.Add(125*time.Minute))
+	}},
 	{"it starts", func(j *jobs.Job) { begin(j, jobs.FargateSpot, epoch) }},
 	{"it runs", func(j *jobs.Job) { begin(j, jobs.FargateSpot, epoch); j.TaskRunning(epoch.Add(20 * time.Second)) }},
+	{"it runs after several launches", func(j *jobs.Job) {
+		begin(j, jobs.FargateOnDemand, epoch)
+		j.Last().Launches = 4
+		j.TaskRunning(epoch.Add(36 * time.Second))
+	}},
+	{"ECS does not know its task any more", func(j *jobs.Job) {
+		begin(j, jobs.FargateSpot, epoch)
+		j.TaskRunning(epoch.Add(20 * time.Second))
+		j.TaskUnseen(epoch.Add(100 * time.Minute))
+	}},
 	{"Spot has given its notice", func(j *jobs.Job) {
 		begin(j, jobs.FargateSpot, epoch)
 		j.TaskRunning(epoch.Add(20 * time.Second))
@@ -176,5 +214,21 @@ func TestExplainAgreesWithThePolicyOnTheNextProvider(t *testing.T) {
 	text := strings.Join(newShell(newFake()).cli.explain(j), "\n")
 	if want := "Attempt 2 follows on " + providerWords(spot.Provider(j)) + " now."; !strings.Contains(text, want) {
 		t.Errorf("%q is not in:\n%s", want, text)
+	}
+}
+
+func TestWhyAdvisesCommandsThatReachTheSameJob(t *testing.T) {
+	t.Parallel()
+	for cause, want := range map[jobs.Cause]string{
+		jobs.CauseExitNonzero: `'spotbatch logs j --local --data "my jobs"'`, jobs.CauseCancelled: `'spotbatch retry j --local --data "my jobs"'`,
+	} {
+		m := newFake()
+		m.put(newJob("j"))
+		finish(m, "j", cause, 1)
+		s := newShell(m)
+		s.cli.getenv = func(string) string { return "" }
+		if got := s.run(t.Context(), "", "why", "j", "--local", "--data", "my jobs"); !strings.Contains(got.stdout, want) {
+			t.Errorf("%s: %s is not in %v", cause, want, got)
+		}
 	}
 }
