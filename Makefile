@@ -28,7 +28,7 @@ race: ## Run all tests under the race detector, shuffled
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on ./...
 
 .PHONY: check
-check: fmt-check lint tidy race ## Everything that CI checks beside the tests
+check: fmt-check lint tidy race ## Before every commit: fmt-check, lint, tidy, race
 
 .PHONY: fmt
 fmt: ## Format the code
@@ -52,7 +52,8 @@ tidy: ## Fail if go.mod or go.sum is not tidy
 	$(GO) mod verify
 
 .PHONY: validate
-validate: ## Lint template.yaml and check what the tests read of it
+validate: ## Lint template.yaml, check what tests read of it; installs SAM
+	@integration/install python
 	@integration/template/run
 
 .PHONY: integration
@@ -101,5 +102,5 @@ bench-functions: ## Size, start and memory of the functions beside a bare one
 	@scripts/bench-functions
 
 .PHONY: clean
-clean: ## Remove what was built and the demo's data
-	rm -rf bin .spotbatch .aws-sam
+clean: ## Remove what was built; jobs in .spotbatch stay
+	rm -rf bin .aws-sam

@@ -351,3 +351,21 @@ func TestOperationsPageTellsEveryAlarmAndMetric(t *testing.T) {
 		}
 	}
 }
+
+// TestReliabilityPageTellsEveryGuard holds the page's table against the list of guards that the simulation is to miss.
+func TestReliabilityPageTellsEveryGuard(t *testing.T) {
+	t.Parallel()
+	guard := regexp.MustCompile(`\bGuard: "([^"]+)"`)
+	var guards, told []string
+	for _, m := range guard.FindAllStringSubmatch(read(t, "internal/sim/guards_list_test.go"), -1) {
+		guards = append(guards, m[1])
+	}
+	for _, row := range table(t, read(t, "docs/reliability.md"), "## Guards") {
+		told = append(told, row[0])
+	}
+	slices.Sort(guards)
+	slices.Sort(told)
+	if diff := cmp.Diff(guards, told); diff != "" {
+		t.Errorf("guards of the simulation and of the page (-simulation +page):\n%s", diff)
+	}
+}

@@ -13,6 +13,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/spotbatch/spotbatch/internal/engine"
 	"github.com/spotbatch/spotbatch/internal/local"
 	"github.com/spotbatch/spotbatch/internal/local/schedule"
@@ -58,7 +60,7 @@ func TestEveryExampleRequestIsAccepted(t *testing.T) {
 			}
 		}
 	}
-	for _, request := range append(documents(t, []byte(noRoom)), documents(t, []byte(filled("a folder")))...) {
+	for _, request := range demoRequests(t) {
 		if err := submit(request); err != nil {
 			t.Errorf("%s: %v", request, err)
 		}
@@ -98,13 +100,34 @@ func documents(t *testing.T, content []byte) []json.RawMessage {
 	}
 }
 
+// demoRequests are what the demo submits with its data in "a folder".
+func demoRequests(t *testing.T) []json.RawMessage {
+	t.Helper()
+	d := &demo{data: "a folder"}
+	return documents(t, []byte(d.filled(noRoom)+d.filled(requests)))
+}
+
+func TestTheDemoLeavesNoCheckpointBehind(t *testing.T) {
+	t.Parallel()
+	for _, body := range demoRequests(t) {
+		request, err := jobs.ParseRequest(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []jobs.EnvVar{{Name: "CHECKPOINT_DIR", Value: filepath.Join("a folder", "checkpoints")}}
+		if got := request.ContainerOverrides.Environment; request.TaskDefinition == "wordcount" && !cmp.Equal(got, want) {
+			t.Errorf("job %s has the environment %v", request.JobID, got)
+		}
+	}
+}
+
 func TestTheDemoExpectsSomethingOfEveryJobItSubmits(t *testing.T) {
 	t.Parallel()
 	want := map[string]bool{}
 	for _, id := range ids() {
 		want[id] = true
 	}
-	for _, request := range append(documents(t, []byte(noRoom)), documents(t, []byte(filled("x")))...) {
+	for _, request := range demoRequests(t) {
 		id := jobs.ResolveID(request)
 		if !want[id] {
 			t.Errorf("job %s is submitted, and nothing is expected of it", id)

@@ -16,16 +16,16 @@ import (
 )
 
 // requests are the jobs of the demo but for the first, which is submitted alone so that it is the one which meets no
-// capacity. wordcount's folder for checkpoints is filled in.
+// capacity. wordcount's environment is filled in.
 const requests = `
-{"jobId":"steady","jobName":"wordcount","taskDefinition":"wordcount","containerOverrides":{"command":["-pace","5s"]}}
-{"jobId":"taken","jobName":"wordcount","taskDefinition":"wordcount","containerOverrides":{"command":["-pace","9s"],"environment":[{"name":"CHECKPOINT_DIR","value":%s}]}}
-{"jobId":"buggy","jobName":"wordcount","taskDefinition":"wordcount","containerOverrides":{"command":["-pace","3s","-fail-times","1"]},"retryStrategy":{"attempts":2,"backoffSeconds":1}}
+{"jobId":"steady","jobName":"wordcount","taskDefinition":"wordcount","containerOverrides":{"command":["-pace","5s"],"environment":%[1]s}}
+{"jobId":"taken","jobName":"wordcount","taskDefinition":"wordcount","containerOverrides":{"command":["-pace","9s"],"environment":%[1]s}}
+{"jobId":"buggy","jobName":"wordcount","taskDefinition":"wordcount","containerOverrides":{"command":["-pace","3s","-fail-times","1"],"environment":%[1]s},"retryStrategy":{"attempts":2,"backoffSeconds":1}}
 {"jobId":"polite","jobName":"shell","taskDefinition":"shell","containerOverrides":{"command":["trap 'echo Bye.; exit 0' TERM; test $SPOTBATCH_ATTEMPT -gt 1 || while :; do sleep 0.1; done; echo Done."]}}
-{"jobId":"unwanted","jobName":"wordcount","taskDefinition":"wordcount","containerOverrides":{"command":["-pace","2m"]}}
+{"jobId":"unwanted","jobName":"wordcount","taskDefinition":"wordcount","containerOverrides":{"command":["-pace","2m"],"environment":%[1]s}}
 `
 
-const noRoom = `{"jobId":"no-room","jobName":"wordcount","taskDefinition":"wordcount","containerOverrides":{"command":["-pace","4s"]}}`
+const noRoom = `{"jobId":"no-room","jobName":"wordcount","taskDefinition":"wordcount","containerOverrides":{"command":["-pace","4s"],"environment":%[1]s}}`
 
 // play is the whole demo.
 func (d *demo) play(ctx context.Context) error {
@@ -70,7 +70,7 @@ var takenOver = regexp.MustCompile(`(?m)^ *taken over +([0-9]+ tasks?) running`)
 
 // submit submits the jobs.
 func (d *demo) submit(ctx context.Context) error {
-	if _, err := d.call(ctx, noRoom, "submit", "-f", "-"); err != nil {
+	if _, err := d.call(ctx, d.filled(noRoom), "submit", "-f", "-"); err != nil {
 		return err
 	}
 	err := d.until(ctx, "no-room", "refused", func(j *jobs.Job) bool {
@@ -79,12 +79,16 @@ func (d *demo) submit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = d.call(ctx, filled(filepath.Join(d.data, "checkpoints")), "submit", "-f", "-")
+	_, err = d.call(ctx, d.filled(requests), "submit", "-f", "-")
 	return err
 }
 
-// filled are the requests with the folder for checkpoints in its place.
-func filled(checkpoints string) string { return fmt.Sprintf(requests, strconv.Quote(checkpoints)) }
+// filled are requests in which wordcount saves its checkpoints with the demo's data: they go with it, and none is left where the
+// task definition's would be.
+func (d *demo) filled(requests string) string {
+	folder := strconv.Quote(filepath.Join(d.data, "checkpoints"))
+	return fmt.Sprintf(requests, `[{"name":"CHECKPOINT_DIR","value":`+folder+`}]`)
+}
 
 // act shows the jobs to their end while it does to them what the demo is about. It returns the engine that runs then.
 func (d *demo) act(ctx context.Context, e *machine) (*machine, error) {
