@@ -12,10 +12,10 @@ func callsMax(what string) int {
 	switch what {
 	case "GetItem": // a job that is due and cannot be moved on is read once a minute
 		return 3000
-	case "PutItem", "SendMessage", "DescribeTasks":
+	case "PutItem":
 		return 600
 	}
-	return 250
+	return 300
 }
 
 // audit balances the books once nothing is left to happen.

@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -91,66 +89,3 @@ func (o *Outcome) add(r Report) {
 		o.Failures = append(o.Failures, r)
 	}
 }
-
-// Shrink takes out of a failing plan what it can do without: kinds of faults, spells, jobs. What is left fails by the same
-// invariant.
-func Shrink(p Plan) Plan {
-	failed := Run(p).Violation
-	if failed == nil {
-		return p
-	}
-	try := func(smaller Plan) {
-		if v := Run(smaller).Violation; v != nil && v.Invariant == failed.Invariant {
-			p = smaller
-		}
-	}
-	for f := range p.Strength {
-		if p.Strength[f] > 0 {
-			smaller := p
-			smaller.Strength[f] = 0
-			try(smaller)
-		}
-	}
-	for i := len(p.Spells) - 1; i >= 0; i-- {
-		smaller := p
-		smaller.Spells = slices.Delete(slices.Clone(p.Spells), i, i+1)
-		try(smaller)
-	}
-	for _, number := range p.Jobs {
-		smaller := p
-		smaller.Jobs = slices.DeleteFunc(slices.Clone(p.Jobs), func(n int) bool { return n == number })
-		try(smaller)
-	}
-	return p
-}
-
-// Explain tells a failure: the violation, what went wrong in its world, and what happened to the job.
-func Explain(r Report) string {
-	p := Shrink(r.Plan)
-	small := Run(p)
-	if small.Violation == nil { // it was no failure
-		return fmt.Sprintf("seed %d: %v", r.Plan.Seed, r.Violation)
-	}
-	traced := RunTraced(p, small.Violation.JobID)
-	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d fails: %v\n", p.Seed, r.Violation)
-	fmt.Fprintf(&b, "made smaller, it is jobs %v in %v:\n", p.Jobs, p.Chaos)
-	for f, strength := range p.Strength {
-		if strength > 0 {
-			fmt.Fprintf(&b, "  %v: %v\n", Fault(f), strength)
-		}
-	}
-	for _, s := range p.Spells {
-		fmt.Fprintf(&b, "  %v from %v until %v, %v of the calls\n", s.Kind, s.From, s.Until, s.Share)
-	}
-	lines := traced.Trace
-	if len(lines) > traceMax {
-		fmt.Fprintf(&b, "(%d lines before)\n", len(lines)-traceMax)
-		lines = lines[len(lines)-traceMax:]
-	}
-	b.WriteString(strings.Join(lines, "\n"))
-	return b.String() + "\n"
-}
-
-// traceMax is how many lines of a trace are told.
-const traceMax = 120

@@ -131,6 +131,7 @@ func (w *World) checkClocks(j *jobs.Job) {
 		w.since()-w.wish.Chaos > j.Request.Timeout.StartWithin() {
 		w.fail("clocks are kept", j.JobID, "it has not started for longer than startWithinSeconds: %s", brief(j))
 	}
+	w.checkIdle(j)
 	for _, t := range w.cluster.liveTasks(j.JobID) {
 		if t.DesiredStatus != running || t.ending {
 			continue
@@ -141,6 +142,27 @@ func (w *World) checkClocks(j *jobs.Job) {
 		if !t.ran && since(t.states[0].at) > 30*time.Minute {
 			w.fail("clocks are kept", j.JobID, "attempt %d does not run for longer than 30 minutes: %s", t.attempt, brief(j))
 		}
+	}
+}
+
+// idleMax is for how long a job may be without a live task once all is well: the two looks at a launch or a task that ECS may have
+// forgotten, each with its hour, and the longest wait.
+const idleMax = 2*time.Hour + 2*overtime + jobs.BackoffMax
+
+// checkIdle checks that a job which waits for nothing but us is at work.
+func (w *World) checkIdle(j *jobs.Job) {
+	if len(w.cluster.liveTasks(j.JobID)) > 0 || w.wish.Quota <= len(w.wish.Jobs) {
+		return
+	}
+	rests := latest(j.CreatedAt.Time, beginning.Add(w.wish.Chaos))
+	if w.sicklings[j.JobID] {
+		rests = rests.Add(w.wish.SickFor)
+	}
+	for _, t := range w.cluster.byJob[j.JobID] {
+		rests = latest(rests, t.StoppedAt)
+	}
+	if idle := w.now.Sub(rests); idle > idleMax {
+		w.fail("a job is at work", j.JobID, "it has had no task for %v: %s", idle, brief(j))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spotbatch/spotbatch/pkg/jobs"
@@ -193,6 +194,16 @@ func (c *cluster) refusal(l spot.Launch) *spot.Answer {
 		return &spot.Answer{Kind: spot.AnswerRefused, Cause: jobs.CauseLaunchRejected, Reason: "InvalidParameterException: refused"}
 	}
 	return nil
+}
+
+// answered remembers what RunTask answered to a job's launch.
+func (w *World) answered(jobID string, answer spot.Answer) {
+	if answer.Kind == spot.AnswerRefused {
+		w.refused(jobID, answer.Cause)
+	}
+	if why := strings.TrimSuffix(answer.Reason, "."); why != "" && !slices.Contains(w.answers[jobID], why) {
+		w.answers[jobID] = append(w.answers[jobID], why)
+	}
 }
 
 // refused remembers why ECS refused a job.

@@ -62,7 +62,7 @@ func (w *World) serve(p *process, m *message, take func(p *process, item intake.
 		p.owes = debts{}
 		m.trouble = err.Error()
 		w.hear(m.trouble)
-		w.note("", "%s: %s fails: %v", p.name, m.id, err)
+		w.note(m.about(), "%s: %s fails: %v", p.name, m.id, err)
 		return false
 	}
 	p.checkPaid()
@@ -121,6 +121,10 @@ func (w *World) watchItem(p *process, item intake.Item) error {
 		t, err := spot.ParseTask(item.Detail, time.Time{})
 		if err != nil {
 			return err
+		}
+		jobID, attempt, _ := spot.Owner(runner, t.StartedBy)
+		if j := w.table.items[jobID]; j != nil && j.Live() != nil && attempt < j.Live().Number {
+			w.sometimes("an event of an older attempt's task")
 		}
 		_, err = p.engine.Observe(background, t)
 		return err

@@ -48,6 +48,11 @@ func mutants() []mutant {
 			"	if j.NextAttemptAt.IsZero() {\n\t\ta.Internal.Unanswered = true\n\t}\n\ta.Internal.CalledAt",
 			"	a.Internal.CalledAt",
 		}}},
+		{Guard: "unanswered: a call without an answer is not remembered", With: "RunTask answer lost=0.5,RunTask throttled=0.6,RunTask denied=0.4,event lost=1,clock wrong=0,user cancels=0.7", Edits: []edit{{
+			"pkg/jobs/state.go",
+			"a.Internal.Unanswered || unanswered",
+			"a.Internal.Unanswered",
+		}}},
 		{Guard: "settling: ListTasks is believed at once", Edits: []edit{
 			{
 				"pkg/spot/next.go",
@@ -75,6 +80,11 @@ func mutants() []mutant {
 			"pkg/spot/next.go",
 			`end := over != "" || !j.CancelRequestedAt.IsZero()`,
 			`end := over != ""`,
+		}}},
+		{Guard: "cancel: a refusal ends a cancelled job for its own cause", With: "RunTask rejected=0.5,slow=0.4,user cancels=1,RunTask denied=0", Edits: []edit{{
+			"pkg/spot/answer.go",
+			"if !cancelled && (elsewhere || final) {",
+			"if _ = cancelled; elsewhere || final {",
 		}}},
 		{Guard: "missing: believed at once", Edits: []edit{
 			{"pkg/spot/observe.go", "case at.Now.Before(settleAt(a, times)):", "case false:"},
@@ -254,6 +264,11 @@ func mutants() []mutant {
 		{Guard: "adoption: a second task of an attempt takes the first one's place", Edits: []edit{
 			{"pkg/spot/observe.go", `case a.TaskARN != "" && a.TaskARN != t.ARN:`, "case false:"},
 		}},
+		{Guard: "adoption: a conflict that names the task is a refusal", With: "RunTask conflict=1,RunTask answer lost=0.5,event lost=1", Edits: []edit{{
+			"pkg/spot/answer.go",
+			"if len(arns) > 0 {",
+			"if false {",
+		}}},
 		{Guard: "firm refusals: failures[] after a call without an answer are not believed", Edits: []edit{{
 			"pkg/spot/answer.go",
 			"case firm: ",

@@ -2,7 +2,10 @@ package sim
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spotbatch/spotbatch/pkg/jobs"
@@ -42,6 +45,7 @@ func (w *World) checkHonest(before, after *jobs.Job) {
 	if wait := after.NextAttemptAt.Sub(w.now); !after.NextAttemptAt.IsZero() && wait > jobs.BackoffMax+w.skews() {
 		w.fail("a wait has a limit", id, "%v", wait)
 	}
+	w.checkWaits(after)
 	if after.Ended() && (before == nil || !before.Ended()) {
 		w.checkWhy(after)
 	}
@@ -52,6 +56,19 @@ func (w *World) checkHonest(before, after *jobs.Job) {
 		w.checkAtOnce(after)
 	}
 	w.remember(after)
+}
+
+// checkWaits checks that a job which waits to be launched says for what: its turn, what RunTask answered, or what its last
+// attempt ended as.
+func (w *World) checkWaits(j *jobs.Job) {
+	says := func(what string) bool { return strings.Contains(j.StatusReason, what) }
+	switch a := j.Live(); {
+	case j.Ended(), j.NextAttemptAt.IsZero(), !j.CancelRequestedAt.IsZero(), says("its turn"):
+	case a != nil && (says("made no task") || slices.ContainsFunc(w.answers[j.JobID], says)):
+	case a == nil && j.Last() != nil && says(fmt.Sprintf("Attempt %d ", j.Last().Number)):
+	default:
+		w.fail("a job that waits says for what", j.JobID, "%s: %s", brief(j), j.StatusReason)
+	}
 }
 
 // checkAtOnce checks that an attempt which begins in the save that ends the one before is owed at once.

@@ -148,6 +148,7 @@ func (w *World) checkStopped(j *jobs.Job, a *jobs.Attempt) {
 		t.lost, t.lostAt = true, w.now
 		if a.Cause != t.cause(j, a) {
 			w.checkUntold(t)
+			w.checkLost(j, a, t)
 		}
 	case a.Cause != t.cause(j, a):
 		w.fail("an attempt ends for its task's reason", j.JobID, "attempt %d ended as %s (%s), its task as %s", a.Number,
@@ -161,6 +162,18 @@ func (w *World) checkUntold(t *task) {
 		if !m.deleted && !m.buried && !m.visible.IsZero() {
 			w.fail("an end that waits in the queue is not lost", t.jobID, "attempt %d, of which %s tells", t.attempt, m.id)
 		}
+	}
+}
+
+// checkLost checks that an attempt whose task's end was never told ends for what was known of it.
+func (w *World) checkLost(j *jobs.Job, a *jobs.Attempt, t *task) {
+	known := map[jobs.Cause]bool{
+		jobs.CausePlatformFailure: true, jobs.CauseCancelled: !j.CancelRequestedAt.IsZero(),
+		jobs.CauseTimedOut: a.Internal.StopCause != "", jobs.CauseSpotInterruption: t.noticed && !a.InterruptedAt.IsZero(),
+	}
+	if !known[a.Cause] {
+		w.fail("a lost task's attempt ends for what was known of it", j.JobID, "attempt %d ended as %s (%s), its task as %s", a.Number,
+			a.Cause, a.Reason, t.cause(j, a))
 	}
 }
 
@@ -250,11 +263,20 @@ func (w *World) checkStart(t *task) {
 			w.fail("an attempt has at most one task", t.jobID, "attempt %d had %s", t.attempt, other.ARN)
 		case other.attempt == t.attempt:
 			w.sometimes("ECS had forgotten an attempt's first task")
+			if !w.rough() {
+				w.fail("an attempt has at most one task", t.jobID, "attempt %d had %s, which ECS has forgotten meanwhile", t.attempt, other.ARN)
+			}
 			other.lost = true
 			w.checkUntold(other)
 		}
 	}
 	w.checkOnDemand(j, t)
+}
+
+// rough reports whether something lasts for so long in this world that ECS may forget a task before anybody can ask.
+func (w *World) rough() bool {
+	strong := slices.ContainsFunc(w.wish.Strength[:Interrupted], func(strength float64) bool { return strength >= 0.2 })
+	return strong || len(w.wish.Spells) > 0 || w.wish.Strength[ItemSick] > 0
 }
 
 // checkOnDemand checks that on-demand capacity is bought only where the rules say so.

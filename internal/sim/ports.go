@@ -85,6 +85,7 @@ func (s store) Save(_ context.Context, j *jobs.Job) error {
 
 func (s store) Get(ctx context.Context, jobID string) (j *jobs.Job, err error) {
 	s.p.w.count("GetItem", jobID)
+	s.p.begins(jobID)
 	s.p.call("GetItem", func() {
 		if err = s.away(jobID); err == nil {
 			j, err = s.p.w.table.Get(ctx, jobID)
@@ -119,9 +120,7 @@ func (l launcher) Run(_ context.Context, launch spot.Launch) (answer spot.Answer
 		w.count("RunTask", owner(launch.StartedBy))
 		answer = w.cluster.run(launch)
 		l.p.owes.answered(launch, l.p.launch, answer)
-		if answer.Kind == spot.AnswerRefused {
-			w.refused(owner(launch.StartedBy), answer.Cause)
-		}
+		w.answered(owner(launch.StartedBy), answer)
 		w.note(launch.StartedBy, "%s: RunTask on %s, token %.6s: kind %d, %s %s", l.p.name, launch.CapacityProvider,
 			launch.ClientToken, answer.Kind, answer.Cause, answer.Reason)
 	})
@@ -147,7 +146,7 @@ func (l launcher) Stop(_ context.Context, arn, reason string) (err error) {
 			}
 			return
 		}
-		w.note("", "%s: StopTask %s: %s", l.p.name, jobs.TaskID(arn), reason)
+		w.note(jobID, "%s: StopTask %s: %s", l.p.name, jobs.TaskID(arn), reason)
 		w.checkStop(arn)
 		w.cluster.stop(arn, reason)
 		if w.hit(StopAnswerLost) {

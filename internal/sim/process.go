@@ -47,12 +47,24 @@ type process struct {
 	gone     bool
 	engine   *engine.Engine
 	dice     dice
+	works    string // the job that it has read last
 	running  string // startedBy of the RunTask that is being called
 	wasDue   bool   // the job was due when that call was saved: whoever called before may still be at it
 	launch   int    // the number of the launch in its attempt, as this process saved it last
 	owes     debts
 	looks    map[string]look // by ARN: at tasks
 	unfound  string          // startedBy of the launch of which ListTasks has shown this process no task
+}
+
+// begins takes note of the job that the process works on from now.
+func (p *process) begins(jobID string) {
+	p.works = jobID
+	for other := range p.w.alive {
+		if other.invocation != p.invocation && other.works == jobID {
+			p.w.sometimes("two invocations work on one job")
+			return
+		}
+	}
 }
 
 // intends takes note of the launch that a save of this process holds, if the save took effect.

@@ -50,8 +50,9 @@ func (w *World) checkProof(before, after *jobs.Job) {
 
 // checkSettle checks that ListTasks is asked about a launch only once its last call must have ended, and ECS shows what it made.
 func (w *World) checkSettle(p *process, startedBy string) {
-	j := w.table.items[owner(startedBy)]
-	if a := j.Live(); a != nil && a.TaskARN == "" && !a.Internal.CalledAt.IsZero() && w.wish.Strength[ClockWrong] == 0 {
+	jobID, attempt, _ := spot.Owner(runner, startedBy)
+	j := w.table.items[jobID]
+	if a := j.Live(); a != nil && a.Number == attempt && a.TaskARN == "" && !a.Internal.CalledAt.IsZero() && w.wish.Strength[ClockWrong] == 0 {
 		if age := p.now().Sub(a.Internal.CalledAt.Time); age < functionTimeout+spot.AWSTimes().Settling {
 			w.fail("a launch is settled in its time", j.JobID, "%s asks ListTasks %v after RunTask", p.name, age)
 		}
@@ -63,7 +64,11 @@ func (w *World) checkDue(j *jobs.Job) {
 	a := j.Live()
 	stopping := !j.CancelRequestedAt.IsZero() || a != nil && a.Internal.StopCause != ""
 	switch {
-	case j.Ended(), a == nil && stopping:
+	case j.Ended():
+		return
+	case j.Internal.DueAt.Sub(w.now) > spot.AWSTimes().Horizon+spot.AWSTimes().HorizonJitter+w.skews():
+		w.fail("a job is due within a quarter of an hour", j.JobID, "in %v: %s", j.Internal.DueAt.Sub(w.now), brief(j))
+	case a == nil && stopping:
 		return
 	case a != nil && a.TaskARN != "" && (a.Unseen() || stopping || a.Status == jobs.AttemptStopping):
 		return // the end comes by itself; until then it is looked at

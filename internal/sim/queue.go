@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -42,6 +43,18 @@ func (m *message) item() intake.Item {
 		m.parsed = &item
 	}
 	return *m.parsed
+}
+
+// about is whom the message is about, as a trace names it: a job's id, its task's startedBy, or nobody.
+func (m *message) about() string {
+	var task struct {
+		StartedBy string `json:"startedBy"`
+	}
+	item := m.item()
+	if json.Unmarshal(item.Detail, &task) == nil && task.StartedBy != "" {
+		return task.StartedBy
+	}
+	return item.ID()
 }
 
 const (
@@ -130,7 +143,7 @@ func (q *queue) bury(m *message) {
 	m.buried = true
 	q.waiting--
 	q.dead = append(q.dead, m)
-	q.w.note("", "%s goes to the dead-letter queue: %s", m.id, m.trouble)
+	q.w.note(m.about(), "%s goes to the dead-letter queue: %s", m.id, m.trouble)
 	q.w.sometimes("a message is dead-lettered from " + q.name)
 }
 

@@ -13,7 +13,7 @@ func ToReach() []string {
 	list := []string{
 		"DescribeTasks says MISSING", "ECS replays an answer", "ECS had forgotten an attempt's first task", "a launch is settled",
 		"a launch waits for its turn", "a stop waits for its turn", "the launch rate is used up", "a request is rejected", "a save meets a conflict",
-		"a task is lost", "an invocation runs out of time",
+		"a task is lost", "an event of an older attempt's task", "an invocation runs out of time", "two invocations work on one job",
 		"a message is dead-lettered from submit", "a message is dead-lettered from watch",
 	}
 	for f := range faults {

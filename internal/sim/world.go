@@ -42,6 +42,7 @@ type World struct {
 	made      map[string]map[string]int // calls of each kind for each job
 	spotGone  map[string]bool
 	refusals  map[string]map[jobs.Cause]bool // what ECS refused a job for
+	answers   map[string][]string            // RunTask's reasons, as a sentence has them
 	documents map[string]map[int64]string    // of saves with something to publish, by version
 	alive     map[*process]struct{}
 	idle      []*coroutine
@@ -69,7 +70,7 @@ func newWorld(p Plan) *World {
 	w := &World{
 		wish: p, now: beginning, latency: newDice(p.Seed, "latency"), open: map[string]bool{}, rejected: map[string]string{},
 		accepted: map[string]bool{}, retries: map[string]int{}, published: map[string]*news{}, made: map[string]map[string]int{}, spotGone: map[string]bool{},
-		refusals: map[string]map[jobs.Cause]bool{}, documents: map[string]map[int64]string{},
+		refusals: map[string]map[jobs.Cause]bool{}, answers: map[string][]string{}, documents: map[string]map[int64]string{},
 		alive: map[*process]struct{}{}, sicklings: map[string]bool{}, reached: map[string]int{}, lastEnd: beginning,
 	}
 	for f := range w.streams {

@@ -25,7 +25,9 @@ func main() {
 	flag.Uint64Var(&c.First, "seed", 1, "first seed")
 	flag.Uint64Var(&c.Seeds, "seeds", 1000, "how many seeds")
 	flag.IntVar(&c.Parallel, "parallel", runtime.NumCPU(), "worlds at once")
+	with := ""
 	flag.Func("with", `faults that every world has, as "RunTask throttled=0.2,slow=0"; 0 = never`, func(text string) (err error) {
+		with = text
 		c.With, err = sim.ParseStrengths(text)
 		return err
 	})
@@ -54,6 +56,7 @@ func main() {
 			continue
 		}
 		fmt.Print(sim.Explain(failure))
+		fmt.Printf("again: go run ./internal/sim/cmd/sim -seeds 1 -seed %d -with %q\n", failure.Plan.Seed, with)
 	}
 	if len(out.Failures) > 0 {
 		os.Exit(1)
