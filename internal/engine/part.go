@@ -12,6 +12,9 @@ import (
 // in a minute, and at the template's concurrency half of watch is left for events.
 const sweepParts = 2
 
+// sweepPartsMax bounds what a cursor may say, which another version may have written.
+const sweepPartsMax = 16
+
 // part is the jobs that one of several sweeps visits, so that no two of them visit the same one; 0 of 1 is all.
 type part struct{ n, of int }
 
@@ -36,7 +39,7 @@ func parseCursor(cursor string) (mine part, store string, err error) {
 	if err == nil {
 		mine.of, err = strconv.Atoi(of)
 	}
-	if err != nil || !found || mine.of < 2 || mine.of > 16 || mine.n < 0 || mine.n >= mine.of {
+	if err != nil || !found || mine.of < 2 || mine.of > sweepPartsMax || mine.n < 0 || mine.n >= mine.of {
 		return part{}, "", errors.New("the cursor of a sweep does not begin with its part")
 	}
 	return mine, store, nil

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -198,31 +197,4 @@ func exitOf(a *jobs.Attempt, t *task) jobs.Exit {
 func retriesOver(j *jobs.Job, exit jobs.Exit) bool {
 	retry := j.Request.RetryStrategy
 	return j.Count(jobs.Cause.OwnFailure) >= retry.Attempts || retry.Evaluate(exit) == jobs.ActionExit
-}
-
-// remember keeps the document of a save, and what of it was to be published.
-func (w *World) remember(j *jobs.Job) {
-	if j.Internal.Unpublished == 0 {
-		return
-	}
-	if w.documents[j.JobID] == nil {
-		w.documents[j.JobID] = map[int64]string{}
-	}
-	w.documents[j.JobID][j.Version] = document(j.Document(false))
-}
-
-func document(j *jobs.Job) string {
-	text, err := json.Marshal(j)
-	if err != nil {
-		panic(err)
-	}
-	return string(text)
-}
-
-// checkNews checks that what is published is what was saved, to be published.
-func (w *World) checkNews(j *jobs.Job) {
-	saved, ok := w.documents[j.JobID][j.Version]
-	if got := document(j); !ok || got != saved {
-		w.fail("news are what was saved", j.JobID, "version %d: told %s\nsaved %s", j.Version, got, saved)
-	}
 }
