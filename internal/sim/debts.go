@@ -66,9 +66,11 @@ func (w *World) checkLaunch(before, after *jobs.Job) {
 		if before != nil && !before.CancelRequestedAt.IsZero() {
 			w.fail("a cancelled job is not launched again", after.JobID, "%s", brief(after))
 		}
+		p.made, p.madeFor = spot.CurrentCall(after), after.JobID
 		p.owes.launch = saved{after.JobID, after.Version}
 		p.owes.wasDue = before != nil && !before.Internal.DueAt.After(w.now)
 	}
+	w.checkPutOff(p, before, after)
 	if p.owes.again == after.JobID {
 		w.checkAgain(p, after)
 	} else { // who has failed begins no other call
@@ -79,6 +81,19 @@ func (w *World) checkLaunch(before, after *jobs.Job) {
 	}
 	p.owes.turn = false
 	w.checkFirm(p, after)
+}
+
+// checkPutOff checks that a call is put off by who made it, who knows what it was answered, or is held for unanswered.
+func (w *World) checkPutOff(p *process, before, after *jobs.Job) {
+	if before == nil || before.Live() == nil || after.Live() == nil || lastCall(before).IsZero() {
+		return
+	}
+	call := spot.CurrentCall(before)
+	putOff := before.NextAttemptAt.IsZero() && !after.NextAttemptAt.IsZero() && call == spot.CurrentCall(after)
+	own := call == p.made && p.madeFor == after.JobID
+	if putOff && !own && !after.Live().Internal.LaunchedAt.IsZero() && !after.Live().Internal.Unanswered {
+		w.fail("an answer stands for its own call", after.JobID, "call %d of launch %d is another one's: %s", call.Number, call.Launch, brief(after))
+	}
 }
 
 // checkAgain checks that the save after a failed call brings the due time forward.

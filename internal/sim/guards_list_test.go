@@ -223,7 +223,7 @@ func mutants() []mutant {
 			},
 			{"pkg/spot/answer.go", "case call != CurrentCall(j):", "case false:"},
 		}},
-		{Guard: "late answers: RunTask's answer stands for a later call too", With: "store echo=0.5,RunTask throttled=0.5,killed=0.1,RunTask denied=0.5,event lost=1,user cancels=0", Edits: []edit{{
+		{Guard: "late answers: RunTask's answer stands for a later call too", With: "store echo=0.5,RunTask throttled=0.5,slow=0.3", Edits: []edit{{
 			"pkg/spot/answer.go",
 			"case call != CurrentCall(j):",
 			"case false:",
@@ -274,7 +274,7 @@ func mutants() []mutant {
 			"case firm: ",
 			"case firm && false: ",
 		}}},
-		{Guard: "failed calls: who has failed begins another call", With: "StopTask answer lost=0.8,runs on=0.7,slow=0.1,clock wrong=0,user cancels=0", Edits: []edit{{
+		{Guard: "failed calls: who has failed begins another call", With: "never runs=0.9,slow=0.2,killed=0,StopTask answer lost=1,clock wrong=0,user cancels=0,message twice=0.5", Edits: []edit{{
 			"internal/engine/act.go",
 			"may.call = round < roundsMax-1 && !failed",
 			"may.call = round < roundsMax-1",

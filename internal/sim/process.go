@@ -47,10 +47,12 @@ type process struct {
 	gone     bool
 	engine   *engine.Engine
 	dice     dice
-	works    string // the job that it has read last
-	running  string // startedBy of the RunTask that is being called
-	wasDue   bool   // the job was due when that call was saved: whoever called before may still be at it
-	launch   int    // the number of the launch in its attempt, as this process saved it last
+	works    string    // the job that it has read last
+	running  string    // startedBy of the RunTask that is being called
+	wasDue   bool      // the job was due when that call was saved: whoever called before may still be at it
+	made     spot.Call // its latest call of RunTask
+	madeFor  string    // a job
+	launch   int       // the number of the launch in its attempt, as this process saved it last
 	owes     debts
 	looks    map[string]look // by ARN: at tasks
 	unfound  string          // startedBy of the launch of which ListTasks has shown this process no task
