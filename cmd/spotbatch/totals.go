@@ -79,7 +79,7 @@ func (t *totals) attempts() []string {
 	return lines
 }
 
-// causes counts the jobs by cause, in the order of the contract's table.
+// causes counts the jobs by cause, in the order of docs/states.md.
 func (t *totals) causes() string {
 	var parts []string
 	for _, cause := range jobs.Causes() {

@@ -41,7 +41,7 @@ type handler struct {
 }
 
 // NotFound is what a direct caller is told where there is no such job. Lambda reports the name of the Go type, so this, TryAgain
-// and jobs.InvalidRequest are the contract's error types.
+// and jobs.InvalidRequest are error types of docs/request.md.
 type NotFound struct{ error }
 
 // TryAgain is what a direct caller is told where nothing is known of the request; it must be sent again.
@@ -120,7 +120,7 @@ func requestID(ctx context.Context) string {
 	return ""
 }
 
-// typed gives an error the type that the contract promises to a direct caller.
+// typed gives an error the type that docs/request.md promises to a direct caller.
 func typed(err error) error {
 	if invalid, ok := errors.AsType[*jobs.InvalidRequest](err); ok {
 		return invalid

@@ -96,7 +96,7 @@ func functionRoles(s *Stack) []finding {
 	return found
 }
 
-// contract are the variables that the functions read: DESIGN's section 10, and what they read if it is there.
+// contract are the variables that the functions read (docs/operations.md), and what they read if it is there.
 var contract = []string{
 	"SPOTBATCH_ALLOWED_FAMILIES", "SPOTBATCH_ASSIGN_PUBLIC_IP", "SPOTBATCH_CLUSTER", "SPOTBATCH_EVENTS_QUEUE_URL",
 	"SPOTBATCH_EVENT_BUS", "SPOTBATCH_EXECUTE_COMMAND", "SPOTBATCH_JOBS_QUEUE_URL", "SPOTBATCH_LAUNCHES_PER_SECOND",

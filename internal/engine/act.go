@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/spotbatch/spotbatch/pkg/jobs"
@@ -16,7 +17,7 @@ const roundsMax = 12
 
 // move is the one path of the flow: record the observation, act, and record the act's answer, until nothing is left to do.
 func (e *Engine) move(ctx context.Context, j *jobs.Job, observe observation) (recorded, error) {
-	first, err := e.record(ctx, j, observe, e.license(ctx))
+	first, err := e.record(ctx, j, observe, e.permit(ctx))
 	if err != nil {
 		return first, err
 	}
@@ -36,7 +37,7 @@ func (e *Engine) carryOn(ctx context.Context, r *recorded) error {
 		}
 		answer, failed := e.act(ctx, r.job, r.act)
 		published := e.publish(ctx, r.job)
-		may := e.license(ctx)
+		may := e.permit(ctx)
 		may.call = round < roundsMax-1 && !failed // who has failed makes no further call, so it may not begin one
 		may.stopped = r.act == actStop
 		after, err := e.record(ctx, r.job, func(j *jobs.Job, at spot.Moment) spot.Seen {
@@ -79,11 +80,8 @@ func (e *Engine) act(ctx context.Context, j *jobs.Job, what act) (answer observa
 	case actStop:
 		a := j.Live()
 		reason := a.Internal.StopCause.Reason()
-		if reason == "" {
-			reason = "Cancelled"
-		}
-		if j.Internal.CancelReason != "" {
-			reason += ": " + j.Internal.CancelReason
+		if !j.CancelRequestedAt.IsZero() { // causeOf asks for it first
+			reason = strings.TrimSuffix("Cancelled: "+j.Internal.CancelReason, ": ")
 		}
 		if err := e.Launcher.Stop(ctx, a.TaskARN, reason); err != nil {
 			e.callFailed(ctx, j, err)

@@ -36,12 +36,12 @@ func (c *countingStore) Save(ctx context.Context, j *jobs.Job) error {
 	return c.Store.Save(ctx, j)
 }
 
-// TestTheBudgetOfCalls counts what the contract bounds: the writes to the table and to the index of due times, RunTask and
+// TestTheBudgetOfCalls counts what has a bound: the writes to the table and to the index of due times, RunTask and
 // PutEvents, for a job that succeeds and for what an interruption adds.
 func TestTheBudgetOfCalls(t *testing.T) {
 	t.Parallel()
 	type calls struct{ table, due, runTask, putEvents int }
-	count := func(script ...taskScript) calls {
+	live := func(script ...taskScript) calls {
 		w := newWorld(t, script...)
 		store := &countingStore{Store: w.store}
 		w.store = store
@@ -50,15 +50,9 @@ func TestTheBudgetOfCalls(t *testing.T) {
 		if j := w.job("job-1"); j.Status != jobs.StatusSucceeded {
 			t.Fatalf("the job is %s", j.Status)
 		}
-		runs := 0
-		for _, call := range w.ecs.calls {
-			if call == "RunTask" {
-				runs++
-			}
-		}
-		return calls{store.table, store.due, runs, len(w.published)}
+		return calls{store.table, store.due, count(w.ecs.calls, "RunTask"), len(w.published)}
 	}
-	plain, interruption := count(succeeds), count(interrupted, succeeds)
+	plain, interruption := live(succeeds), live(interrupted, succeeds)
 	t.Logf("a job that succeeds: %+v", plain)
 	t.Logf("one interruption:    %+v", interruption)
 	// The list index is written once, at creation; its keys never change. That leaves 3 writes for due times.

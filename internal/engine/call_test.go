@@ -140,3 +140,29 @@ func TestAReplayedEndThatCannotBeLookedAtIsLookedAtSoon(t *testing.T) {
 		t.Errorf("%s; it is looked at in %v", j.StatusReason, j.Internal.DueAt.Sub(w.now))
 	}
 }
+
+// TestACancelAfterAClockStopsTheTaskAsCancelled: StopTask failed for the clock, and is made again for who cancels.
+func TestACancelAfterAClockStopsTheTaskAsCancelled(t *testing.T) {
+	t.Parallel()
+	for reason, want := range map[string]string{"not needed": "Cancelled: not needed", "": "Cancelled"} {
+		w := newWorld(t, silentForever)
+		ecs := &brokenECS{w.ecs, 0, 1}
+		w.submit("job-1", `{"jobName":"report","taskDefinition":"job","timeout":{"attemptDurationSeconds":3600}}`)
+		for _, late := range []time.Duration{15 * time.Minute, 2 * time.Hour} {
+			w.now = start.Add(late)
+			if err := w.sweepBy(ecs); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if a := w.job("job-1").Live(); a.Internal.StopCause == "" || w.ecs.tasks[0].Stopped() {
+			t.Fatalf("the clock has not failed to stop the task: %q", a.Internal.StopCause)
+		}
+		e := w.engine()
+		if _, err := e.Cancel(t.Context(), "job-1", reason); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.ecs.tasks[0].StoppedReason; got != want {
+			t.Errorf("StopTask says %q, want %q", got, want)
+		}
+	}
+}

@@ -24,15 +24,17 @@ var (
 	noStart = taskScript{stopCode: "TaskFailedToStart", reason: "Timeout waiting for network interface provisioning to complete."}
 )
 
-// crashScenarios are whole lives of a job, each with the one right end.
-var crashScenarios = map[string]struct {
+// crashScenario is a whole life of a job, with the one right end.
+type crashScenario struct {
 	request string
 	script  []taskScript
 	cancel  bool
 	want    string
 	tasks   int
 	events  int // publications at least
-}{
+}
+
+var crashScenarios = map[string]crashScenario{
 	"a job that succeeds": {
 		plainRequest,
 		[]taskScript{succeeds},
@@ -90,12 +92,12 @@ func TestCrashAfterEveryCall(t *testing.T) {
 	for name, c := range crashScenarios {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			calls := liveOnce(t, death{}, c.request, c.script, c.cancel, c.want, c.tasks, c.events)
+			calls := c.live(t, death{})
 			for at := 1; at <= calls; at++ {
 				for _, after := range []bool{false, true} {
 					t.Run(fmt.Sprintf("killed at call %d of %d, after it: %v", at, calls, after), func(t *testing.T) {
 						t.Parallel()
-						liveOnce(t, death{at: at, after: after}, c.request, c.script, c.cancel, c.want, c.tasks, c.events)
+						c.live(t, death{at: at, after: after})
 					})
 				}
 			}
@@ -103,14 +105,14 @@ func TestCrashAfterEveryCall(t *testing.T) {
 	}
 }
 
-// liveOnce plays one life and returns how many calls it took.
-func liveOnce(t *testing.T, d death, request string, script []taskScript, cancel bool, want string, tasks, events int) int {
+// live plays the life and returns how many calls it took.
+func (c crashScenario) live(t *testing.T, d death) int {
 	t.Helper()
-	w := newWorld(t, script...)
+	w := newWorld(t, c.script...)
 	w.death = d
-	w.submit("job-1", request)
+	w.submit("job-1", c.request)
 	w.drain()
-	if cancel {
+	if c.cancel {
 		w.deliver(func(e *engine.Engine) error {
 			_, err := e.Cancel(t.Context(), "job-1", "not needed")
 			return err
@@ -118,14 +120,14 @@ func liveOnce(t *testing.T, d death, request string, script []taskScript, cancel
 	}
 	w.settleDown()
 	j := w.job("job-1")
-	if got := summary(j); got != want {
-		t.Errorf("the job ended as\n%s\nwant\n%s\ncalls: %v", got, want, w.ecs.calls)
+	if got := summary(j); got != c.want {
+		t.Errorf("the job ended as\n%s\nwant\n%s\ncalls: %v", got, c.want, w.ecs.calls)
 	}
-	if len(w.ecs.tasks) != tasks {
-		t.Errorf("%d tasks were made, want %d", len(w.ecs.tasks), tasks)
+	if len(w.ecs.tasks) != c.tasks {
+		t.Errorf("%d tasks were made, want %d", len(w.ecs.tasks), c.tasks)
 	}
-	if len(w.published) < events {
-		t.Errorf("%d events were published, want at least %d", len(w.published), events)
+	if len(w.published) < c.events {
+		t.Errorf("%d events were published, want at least %d", len(w.published), c.events)
 	}
 	if last := w.published[len(w.published)-1]; last.Status != j.Status {
 		t.Errorf("the last event says %s, the job %s", last.Status, j.Status)

@@ -1,4 +1,4 @@
-// Package engine is the use cases: Submit, Observe, Sweep, Cancel, Retry. It is the only place that orders saves and calls.
+// Package engine is the use cases: Submit, Reject, Observe, Wake, Sweep, Cancel, Retry. It is the only place that orders saves and calls.
 //
 // It is responsible for the one path that serves a first launch, a retry, a repair after a crash and a cancel: observe,
 // decide (pkg/jobs and pkg/spot), record with one conditional save, act, and take the act's answer as the next observation.

@@ -37,7 +37,7 @@ const conflictsMax = 20
 
 // record applies an observation, decides what follows, and saves both in one conditional write: the intent is stored before
 // the act. Where the observation changes nothing, nothing is saved.
-func (e *Engine) record(ctx context.Context, j *jobs.Job, observe observation, may license) (recorded, error) {
+func (e *Engine) record(ctx context.Context, j *jobs.Job, observe observation, may permit) (recorded, error) {
 	writeID := e.NewID()
 	for range conflictsMax {
 		at := e.moment()
@@ -70,8 +70,8 @@ func (e *Engine) record(ctx context.Context, j *jobs.Job, observe observation, m
 	return recorded{}, fmt.Errorf("save job %s: %w %d times over", j.JobID, jobs.ErrConflict, conflictsMax)
 }
 
-// license is what whoever records may do about the job's next step.
-type license struct {
+// permit is what whoever records may do about the job's next step.
+type permit struct {
 	// call: make a call. An intent is only ever stored by who then makes it: one without a call would count as a call without
 	// an answer.
 	call bool
@@ -85,17 +85,17 @@ type license struct {
 	launch, stop func() time.Duration
 }
 
-// license allows a call.
-func (e *Engine) license(ctx context.Context) license {
-	return license{
+// permit allows a call.
+func (e *Engine) permit(ctx context.Context) permit {
+	return permit{
 		call:   true,
 		launch: sync.OnceValue(func() time.Duration { return e.Pacer.Launch(ctx) }),
 		stop:   sync.OnceValue(func() time.Duration { return e.Pacer.Stop(ctx) }),
 	}
 }
 
-// allows reports whether the job's next step is for who has the license.
-func (e *Engine) allows(may license, j *jobs.Job, step spot.Step) bool {
+// allows reports whether the job's next step is for who has the permit.
+func (e *Engine) allows(may permit, j *jobs.Job, step spot.Step) bool {
 	switch step {
 	case spot.StepEnd:
 		return true
@@ -108,7 +108,7 @@ func (e *Engine) allows(may license, j *jobs.Job, step spot.Step) bool {
 
 // plan carries out the steps that only change the job, and the intent of the step that calls. What it may not do is left to who
 // comes soon.
-func (e *Engine) plan(j *jobs.Job, at spot.Moment, may license) act {
+func (e *Engine) plan(j *jobs.Job, at spot.Moment, may permit) act {
 	for {
 		step := spot.Next(j, at.Now, e.Times)
 		if !e.allows(may, j, step) {
@@ -151,7 +151,7 @@ func (e *Engine) plan(j *jobs.Job, at spot.Moment, may license) act {
 // awaitsTurn takes the pacer's leave for the step, and reports whether there was none: the job is then due when its turn comes.
 // A stop that is decided is carried out without another look, so a clock decides none before its turn: a task that starts
 // meanwhile has kept the clock.
-func awaitsTurn(j *jobs.Job, step spot.Step, at spot.Moment, may license) bool {
+func awaitsTurn(j *jobs.Job, step spot.Step, at spot.Moment, may permit) bool {
 	wait := time.Duration(0)
 	switch step {
 	case spot.StepBegin, spot.StepRelaunch, spot.StepCallAgain:

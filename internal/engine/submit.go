@@ -68,19 +68,14 @@ func (e *Engine) accept(ctx context.Context, jobID string, request jobs.Request,
 func (e *Engine) create(ctx context.Context, acceptance jobs.Acceptance) (*jobs.Job, error) {
 	at := e.moment()
 	j := jobs.Accepted(acceptance, at.Now)
-	planned := e.plan(j, at, e.license(ctx))
-	e.stamp(nil, j, e.NewID(), at)
-	if err := jobs.Check(nil, j); err != nil {
-		return nil, err
-	}
-	stored, err := e.store(ctx, j)
+	planned := e.plan(j, at, e.permit(ctx))
+	stored, err := e.store(ctx, j, at)
 	if err != nil {
 		return nil, err
 	}
 	if stored.Internal.WriteID != j.Internal.WriteID {
 		return e.resubmitted(ctx, stored, acceptance.Fingerprint)
 	}
-	e.saved(ctx, nil, j, at.Now)
 	r := recorded{job: stored, act: planned}
 	// The job is stored: whatever the launch said, the request is accepted, and its due time makes somebody carry on.
 	if err := e.carryOn(ctx, &r); err != nil {
@@ -124,28 +119,32 @@ func (e *Engine) Reject(ctx context.Context, s Submission, why error) error {
 	name, _ := jobs.UsableName(s.Body)
 	at := e.moment()
 	j := jobs.Rejected(s.JobID, name, fingerprintOf(s.Body), why.Error(), at.Now)
-	e.stamp(nil, j, e.NewID(), at)
-	ours, err := e.store(ctx, j)
-	if err != nil || ours.Internal.WriteID != j.Internal.WriteID {
+	stored, err := e.store(ctx, j, at)
+	if err != nil || stored.Internal.WriteID != j.Internal.WriteID {
 		return err
 	}
-	e.saved(ctx, nil, j, at.Now)
-	return e.carryOn(ctx, &recorded{job: ours})
+	return e.carryOn(ctx, &recorded{job: stored})
 }
 
-// store creates a job and returns what is stored under its id: this job, also if the answer to an earlier try of the write was
-// lost (its write id tells), or the one that was there.
-func (e *Engine) store(ctx context.Context, j *jobs.Job) (*jobs.Job, error) {
-	err := e.Store.Create(ctx, j)
-	if err == nil {
-		return j, nil
+// store makes j the first save of its job, and returns what is stored under its id: j, also if the answer to an earlier try of
+// the write was lost (its write id tells), or the job that was there.
+func (e *Engine) store(ctx context.Context, j *jobs.Job, at spot.Moment) (*jobs.Job, error) {
+	e.stamp(nil, j, e.NewID(), at)
+	if err := jobs.Check(nil, j); err != nil {
+		return nil, err
 	}
-	if !errors.Is(err, jobs.ErrExists) {
+	stored := j
+	err := e.Store.Create(ctx, j)
+	if errors.Is(err, jobs.ErrExists) {
+		if stored, err = e.Store.Get(ctx, j.JobID); err != nil {
+			return nil, fmt.Errorf("reload job: %w", err)
+		}
+	}
+	if err != nil {
 		return nil, err // the Store says of which job
 	}
-	stored, err := e.Store.Get(ctx, j.JobID)
-	if err != nil {
-		return nil, fmt.Errorf("reload job: %w", err)
+	if stored.Internal.WriteID == j.Internal.WriteID {
+		e.saved(ctx, nil, j, at.Now)
 	}
 	return stored, nil
 }

@@ -50,8 +50,8 @@ func Once(ctx context.Context, handler Handler, stdin io.Reader, stdout io.Write
 	return encoder.Encode(answer)
 }
 
-// sweepsAtOnce is how many jobs a sweep moves at the same time.
-const sweepsAtOnce = 16
+// sweepJobsAtOnce is how many jobs a sweep moves at the same time.
+const sweepJobsAtOnce = 16
 
 // Function is one instance of a function on Lambda.
 type Function struct {
@@ -87,7 +87,7 @@ func New(getenv func(string) string, patience time.Duration) (*Function, error) 
 		}, time.Now),
 		Publisher: aws.NewBus(config, settings.EventBus),
 		Waker:     aws.NewWaker(config, settings.EventsQueueURL, settings.JobsQueueURL, time.Now),
-		Meter:     f.Meter, Times: times, Parallel: sweepsAtOnce, AllowedFamilies: settings.AllowedFamilies,
+		Meter:     f.Meter, Times: times, Parallel: sweepJobsAtOnce, AllowedFamilies: settings.AllowedFamilies,
 		Now: time.Now, Roll: rand.Float64, NewID: engine.RandomID, Log: f.Log,
 	}
 	if share := settings.LaunchesPerSecond; share > 0 {

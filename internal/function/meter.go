@@ -11,7 +11,7 @@ import (
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 )
 
-// The metrics that are always there; docs/operations.md says what each means. Further ones carry a provider, or status and
+// The metrics' names; docs/operations.md says what each means. Further ones carry a provider, or status and
 // cause, in their name after a dot: a dimension would need a line of its own for each value.
 const (
 	metricAccepted      = "JobsAccepted"
@@ -40,7 +40,7 @@ type Meter struct {
 	counts    map[string]int
 	latencies map[string][]float64
 	lag       time.Duration
-	late      bool // the sweep found something due
+	late      bool // a sweep has told how late it was
 }
 
 // newMeter makes a Meter for a runner that writes to out, which in Lambda is the function's log.

@@ -69,7 +69,7 @@ type Item struct {
 	Cursor string
 }
 
-// ID returns the id of the job that the item names, in the contract's order: jobId; schedule ARN and time; the EventBridge
+// ID returns the id of the job that the item names, in docs/request.md's order: jobId; schedule ARN and time; the EventBridge
 // event; the SQS message. It is empty where a random one must be made, and where ParseRequest will refuse the identity.
 func (i Item) ID() string {
 	if i.Kind != Submit {

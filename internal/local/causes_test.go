@@ -60,7 +60,7 @@ func scripted(o *Options) {
 	}
 }
 
-// TestEveryCauseThroughTheWholePath has every line of the contract's table of causes: request, engine, ECS stand-in, events
+// TestEveryCauseThroughTheWholePath has every line of docs/states.md's table of causes: request, engine, ECS stand-in, events
 // and back to the job document.
 func TestEveryCauseThroughTheWholePath(t *testing.T) {
 	t.Parallel()

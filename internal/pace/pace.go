@@ -1,5 +1,5 @@
-// Package pace keeps calls under the account's rate: it says for each whether it may go now, waits for a moment inside its
-// invocation, or comes back later.
+// Package pace keeps calls under the account's rate: it says for each whether it may go now, after a moment's wait inside
+// its invocation, or is to come back later.
 //
 // It is responsible for the rate and for the order in which those who were sent away come back. It refuses to wait, to read the
 // clock and to roll dice: internal/function does it on the real clock and internal/sim on a virtual one; they are its callers.
@@ -45,9 +45,9 @@ func New(calls, turns float64) *Pacer {
 	}
 }
 
-// Leave takes a token that is there (both are zero), or will be after a wait within the caller's patience; or it tells how far
+// Reserve takes a token that is there (both are zero), or will be after a wait within the caller's patience; or it tells how far
 // away the caller's turn is. Roll is one roll of the dice in [0,1).
-func (p *Pacer) Leave(now time.Time, patience time.Duration, roll float64) (wait, away time.Duration) {
+func (p *Pacer) Reserve(now time.Time, patience time.Duration, roll float64) (wait, away time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	token, turn := p.tokens.ReserveN(now, 1), p.turns.ReserveN(now, 1)

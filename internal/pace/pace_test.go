@@ -14,7 +14,7 @@ func TestLaunchesGoAtTheRate(t *testing.T) {
 	t.Parallel()
 	p, now := New(4, 4), start
 	for range 12 {
-		wait, away := p.Leave(now, patience, 0)
+		wait, away := p.Reserve(now, patience, 0)
 		if away != 0 {
 			t.Fatalf("sent away for %v although a token was near", away)
 		}
@@ -45,7 +45,7 @@ func TestWhoFindsNoTokenTakesWhatComesFirst(t *testing.T) {
 		{0, 2 * time.Second},
 		{0, 2250 * time.Millisecond}, // nobody waits for longer than two seconds
 	} {
-		if wait, away := p.Leave(start, patience, 0); wait != want.wait || away != want.away {
+		if wait, away := p.Reserve(start, patience, 0); wait != want.wait || away != want.away {
 			t.Errorf("number %d waits for %v, or is sent away for %v; want %v and %v", i+1, wait, away, want.wait, want.away)
 		}
 	}
@@ -54,9 +54,9 @@ func TestWhoFindsNoTokenTakesWhatComesFirst(t *testing.T) {
 func TestNobodyWaitsLongInsideAnInvocation(t *testing.T) {
 	t.Parallel()
 	p := New(0.1, 0.2)
-	p.Leave(start, patience, 0)
+	p.Reserve(start, patience, 0)
 	for range 20 {
-		if wait, away := p.Leave(start, patience, 0); wait != 0 || away == 0 {
+		if wait, away := p.Reserve(start, patience, 0); wait != 0 || away == 0 {
 			t.Errorf("at a launch in 10 s another waits for %v, or is sent away for %v", wait, away)
 		}
 	}
@@ -70,7 +70,7 @@ func TestWhoIsSentAwayComesBackAtTheRate(t *testing.T) {
 	var last time.Duration
 	sent := 0
 	for range 40 {
-		_, away := p.Leave(start, 0, 0) // no time to wait in
+		_, away := p.Reserve(start, 0, 0) // no time to wait in
 		if away == 0 {
 			continue
 		}
@@ -101,7 +101,7 @@ func TestABigCrowdIsLaunchedAtTheRate(t *testing.T) {
 		now = heap.Pop(&asks).(time.Time)
 		roll := float64(asked*7919%1000) / 1000
 		asked++
-		if _, away := p.Leave(now, 0, roll); away > 0 {
+		if _, away := p.Reserve(now, 0, roll); away > 0 {
 			heap.Push(&asks, now.Add(away))
 		} else {
 			launched++
@@ -131,7 +131,7 @@ func TestNoTurnIsFurtherAwayThanAMessageCanBeDelayed(t *testing.T) {
 	t.Parallel()
 	p := New(0.01, 0.02)
 	for i := range 50 {
-		if _, away := p.Leave(start, 0, float64(i)/50); away > 15*time.Minute {
+		if _, away := p.Reserve(start, 0, float64(i)/50); away > 15*time.Minute {
 			t.Fatalf("sent away for %v", away)
 		}
 	}

@@ -33,7 +33,7 @@ func (w *World) checkDecided(before, after *jobs.Job) {
 		w.fail("no clock runs out early", after.JobID, "%s at %v", a.Internal.StopCause, deadline)
 	}
 	lag := w.skews() + functionTimeout // of the invocation that has looked
-	if w.wish.Strength[DescribeLags] > 0 {
+	if w.plan.Strength[DescribeLags] > 0 {
 		lag += 5 * time.Minute
 	}
 	t := w.cluster.byARN[a.TaskARN]
@@ -91,7 +91,7 @@ const lateMax = 2*time.Minute + time.Minute
 
 // checkPromptness checks that once all is well nothing is due for long.
 func (w *World) checkPromptness() {
-	calm := w.since() - w.wish.Chaos
+	calm := w.since() - w.plan.Chaos
 	if calm < time.Hour {
 		return
 	}
@@ -118,7 +118,7 @@ func (w *World) checkClocks(j *jobs.Job) {
 	if a := j.Live(); a != nil && !a.Internal.NoTaskAt.IsZero() && since(a.Internal.NoTaskAt.Time) < 75*time.Minute {
 		return // ECS does not know its task, whose end may still be told, for an hour and until it is looked at next
 	}
-	if since(j.CreatedAt.Time) > j.Request.Timeout.Total() && w.since()-w.wish.Chaos > j.Request.Timeout.Total() {
+	if since(j.CreatedAt.Time) > j.Request.Timeout.Total() && w.since()-w.plan.Chaos > j.Request.Timeout.Total() {
 		w.fail("clocks are kept", j.JobID, "it is older than totalSeconds: %s", brief(j))
 	}
 	ready := j.CreatedAt.Time
@@ -128,7 +128,7 @@ func (w *World) checkClocks(j *jobs.Job) {
 		}
 	}
 	if a := j.Live(); (a == nil || !a.Ran()) && since(ready.Add(jobs.BackoffMax)) > j.Request.Timeout.StartWithin()+time.Hour &&
-		w.since()-w.wish.Chaos > j.Request.Timeout.StartWithin() {
+		w.since()-w.plan.Chaos > j.Request.Timeout.StartWithin() {
 		w.fail("clocks are kept", j.JobID, "it has not started for longer than startWithinSeconds: %s", brief(j))
 	}
 	w.checkIdle(j)
@@ -151,12 +151,12 @@ const idleMax = 2*time.Hour + 2*overtime + jobs.BackoffMax
 
 // checkIdle checks that a job which waits for nothing but us is at work.
 func (w *World) checkIdle(j *jobs.Job) {
-	if len(w.cluster.liveTasks(j.JobID)) > 0 || w.wish.Quota <= len(w.wish.Jobs) {
+	if len(w.cluster.liveTasks(j.JobID)) > 0 || w.plan.Quota <= len(w.plan.Jobs) {
 		return
 	}
-	rests := latest(j.CreatedAt.Time, beginning.Add(w.wish.Chaos))
+	rests := latest(j.CreatedAt.Time, beginning.Add(w.plan.Chaos))
 	if w.sicklings[j.JobID] {
-		rests = rests.Add(w.wish.SickFor)
+		rests = rests.Add(w.plan.SickFor)
 	}
 	for _, t := range w.cluster.byJob[j.JobID] {
 		rests = latest(rests, t.StoppedAt)

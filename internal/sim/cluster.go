@@ -47,7 +47,7 @@ func newCluster(w *World) *cluster {
 		overRate: map[string]int{},
 	}
 	for _, provider := range []jobs.CapacityProvider{jobs.FargateSpot, jobs.FargateOnDemand} {
-		c.launches[provider] = &bucket{rate: w.wish.LaunchRate, burst: w.wish.LaunchBurst}
+		c.launches[provider] = &bucket{rate: w.plan.LaunchRate, burst: w.plan.LaunchBurst}
 	}
 	return c
 }
@@ -96,7 +96,7 @@ func (c *cluster) run(l spot.Launch) spot.Answer {
 	}
 	if w.hit(RunLate) {
 		// Meanwhile it may be called for again.
-		w.plan(w.now.Add(w.streams[RunLate].between(0, 30*time.Second)), func() { c.answer(l) })
+		w.schedule(w.now.Add(w.streams[RunLate].between(0, 30*time.Second)), func() { c.answer(l) })
 		return spot.Answer{Kind: spot.AnswerNone, Reason: "RunTask timed out."}
 	}
 	answer := c.answer(l)
@@ -178,7 +178,7 @@ func (c *cluster) refusal(l spot.Launch) *spot.Answer {
 		return firm(jobs.CauseNoCapacity, noCapacity)
 	case !onSpot && w.in(NoOnDemand):
 		return firm(jobs.CauseNoCapacity, noCapacity)
-	case c.live[l.CapacityProvider] >= w.wish.Quota, w.in(QuotaTight) && c.live[l.CapacityProvider] > 0:
+	case c.live[l.CapacityProvider] >= w.plan.Quota, w.in(QuotaTight) && c.live[l.CapacityProvider] > 0:
 		return firm(jobs.CauseQuota, overQuota)
 	case w.hit(RunOdd):
 		return pick(w.streams[RunOdd], []weighted[*spot.Answer]{
@@ -257,9 +257,9 @@ func (c *cluster) stop(arn, reason string) {
 func (c *cluster) lag() time.Duration {
 	if c.w.hit(DescribeLags) {
 		longest := 2 * time.Minute
-		if c.w.wish.LagMax > 0 {
-			longest = c.w.wish.LagMax
-		} else if c.w.wish.Strength[ClockWrong] == 0 {
+		if c.w.plan.LagMax > 0 {
+			longest = c.w.plan.LagMax
+		} else if c.w.plan.Strength[ClockWrong] == 0 {
 			longest = 4*time.Minute + 30*time.Second // Settling is five minutes, and clocks may take two of them
 		}
 		return c.w.streams[DescribeLags].between(0, longest)

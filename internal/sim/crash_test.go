@@ -165,7 +165,6 @@ func (c useCase) live(t *testing.T, killAt int, after bool) int {
 	w := newWorld(p)
 	w.live()
 	if w.violation != nil {
-		p.Requests = slices.Clone(p.Requests)
 		t.Errorf("killed at call %d, after it: %v: %v\n%v", killAt, after, w.violation, RunTraced(p, w.violation.JobID).Trace)
 		return w.calls
 	}

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// dice is one stream of chance. Every concern of a world has its own, so that a fault which is switched off does not change
-// what the others do: a failing seed can be made smaller.
+// dice is one stream of chance. Every concern of a world has its own, so that a fault which is switched off changes little of
+// the rest: a failing seed can be made smaller.
 type dice struct{ *rand.Rand }
 
 func newDice(seed uint64, concern string) dice {
@@ -22,6 +22,9 @@ func (d dice) chance(p float64) bool { return p > 0 && d.Float64() < p }
 func (d dice) between(shortest, longest time.Duration) time.Duration {
 	return shortest + time.Duration(d.Float64()*float64(longest-shortest))
 }
+
+// one chooses one of several, each as likely.
+func one[T any](d dice, options ...T) T { return options[int(d.Float64()*float64(len(options)))] }
 
 // pick chooses one of several, each with its weight.
 func pick[T any](d dice, options []weighted[T]) T {

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"strings"
+
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 )
 
@@ -54,8 +56,10 @@ func (w *World) checkStopped(j *jobs.Job, a *jobs.Attempt) {
 		w.fail("an attempt ends when its task has stopped", j.JobID, "attempt %d ended as %s; its task is %s", a.Number,
 			a.Cause, t.LastStatus)
 	case w.cluster.forgotten(t) && a.Cause != jobs.CauseSucceeded: // ECS may have told nobody
-		w.sometimes("a task is lost")
 		t.lost, t.lostAt = true, w.now
+		if strings.HasPrefix(a.Reason, "The task is lost") {
+			w.sometimes("a task is lost")
+		}
 		if a.Cause != t.cause(j, a) {
 			w.checkUntold(t)
 			w.checkLost(j, a, t)

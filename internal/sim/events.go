@@ -59,7 +59,7 @@ func (w *World) tell(t *task) {
 	if w.hit(EventMalformed) {
 		w.events.send(spoil(body), 0)
 	}
-	delay := w.latency.between(100*time.Millisecond, 2*time.Second)
+	delay := w.dice.between(100*time.Millisecond, 2*time.Second)
 	if w.hit(EventLate) {
 		delay = w.streams[EventLate].between(0, 10*time.Minute)
 	}

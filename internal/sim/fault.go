@@ -61,6 +61,7 @@ const (
 	ClockWrong  // instances' clocks are up to a minute ahead or behind
 	PacerStrict // the pacer lets few launches through
 
+	// What tasks and users do. World.rough counts the faults before this line alone.
 	Interrupted    // Spot takes a task
 	Reclaimed      // Spot takes half of all tasks at once
 	StartFails     // a task stops before it ran

@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -139,7 +140,7 @@ func (w *World) watchItem(p *process, item intake.Item) error {
 	case intake.Ignored:
 		return nil
 	}
-	return troublef("watch does not take a %s", item.Kind)
+	return fmt.Errorf("watch does not take a %s", item.Kind)
 }
 
 // sweepAt makes sure that the sweep runs at the minute at which something may be due. The schedule's other sweeps would find
@@ -151,7 +152,7 @@ func (w *World) sweepAt() {
 	}
 	at := w.now.Truncate(time.Minute).Add(time.Minute)
 	ahead := time.Duration(0) // so much a clock may be
-	if w.wish.Strength[ClockWrong] > 0 {
+	if w.plan.Strength[ClockWrong] > 0 {
 		ahead = time.Minute
 	}
 	if due := time.UnixMilli(soonest + time.Minute.Milliseconds() - 1).UTC().Add(-ahead).Truncate(time.Minute); due.After(at) {
@@ -161,7 +162,7 @@ func (w *World) sweepAt() {
 		return
 	}
 	w.nextSweep = at
-	w.plan(at, func() {
+	w.schedule(at, func() {
 		if w.nextSweep.Equal(at) {
 			w.nextSweep = time.Time{}
 			if !w.hit(SweepMissed) {

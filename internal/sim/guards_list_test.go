@@ -3,7 +3,7 @@ package sim_test
 // mutant is the system with one guard taken out: one place of its source is changed, and the rest is as it is. The
 // simulation must find a seed in which that breaks an invariant; a guard that nothing misses is no guard.
 type mutant struct {
-	// Guard is what is taken out, in the words of docs/architecture.md.
+	// Guard is what is taken out, in the words of docs/reliability.md.
 	Guard string
 	Edits []edit
 	// With are faults that every world has, for what is too rare in worlds that are drawn at random; see cmd/sim.
@@ -206,7 +206,7 @@ func mutants() []mutant {
 			// Attempts only move forward, so that an older state says nothing new.
 			Behind: []edit{{
 				"pkg/spot/observe.go",
-				"	case t.LastStatus == taskRunning && (a.Status == jobs.AttemptLaunching || a.Status == jobs.AttemptStarting):\n\t\trunningUnseen(j, a, t)\n",
+				"	case t.LastStatus == taskRunning && (a.Status == jobs.AttemptLaunching || a.Status == jobs.AttemptStarting):\n\t\tnoteRunning(j, a, t)\n",
 				"	case t.LastStatus == taskRunning && t.live() && a.Status != jobs.AttemptRunning:\n\t\tj.TaskRunning(t.StartedAt)\n",
 			}},
 		},

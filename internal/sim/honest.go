@@ -14,7 +14,7 @@ import (
 
 // skews is what two clocks may differ by in this world.
 func (w *World) skews() time.Duration {
-	if w.wish.Strength[ClockWrong] == 0 {
+	if w.plan.Strength[ClockWrong] == 0 {
 		return time.Millisecond // times are stored in these
 	}
 	return 2 * time.Minute

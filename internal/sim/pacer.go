@@ -40,11 +40,11 @@ func (g pacing) leave(calls *pace.Pacer) time.Duration {
 	if !g.p.timeLeft() {
 		patience = 0
 	}
-	wait, away := calls.Leave(w.now, patience, g.p.dice.Float64())
+	wait, away := calls.Reserve(w.now, patience, g.p.w.dice.Float64())
 	if wait > 0 {
 		g.p.pause(wait)
 	}
-	if away > 0 && w.wish.Strength[PacerStrict] > 0 {
+	if away > 0 && w.plan.Strength[PacerStrict] > 0 {
 		w.sometimes("fault: pacer strict")
 	}
 	return away

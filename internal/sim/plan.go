@@ -7,7 +7,8 @@ import (
 // Plan is all that a seed decides before a world begins: who comes, and what goes wrong how often.
 type Plan struct {
 	Seed uint64
-	// Jobs are the numbers of the jobs that come; what each is like depends on its number and the seed alone.
+	// Jobs are the numbers of the jobs that come; what each is like depends on its number, the seed, the faults and how
+	// long the chaos is.
 	Jobs []int
 	// Rush has all jobs come within ten seconds.
 	Rush bool
@@ -77,10 +78,8 @@ func Draw(seed uint64) Plan {
 		}
 		for range 1 + d.IntN(2) {
 			from := d.between(0, p.Chaos)
-			p.Spells = append(p.Spells, Spell{kind, from, min(from+d.between(time.Minute, 70*time.Minute), p.Chaos), []float64{
-				0.3,
-				0.8, 1,
-			}[d.IntN(3)]})
+			until := min(from+d.between(time.Minute, 70*time.Minute), p.Chaos)
+			p.Spells = append(p.Spells, Spell{kind, from, until, []float64{0.3, 0.8, 1}[d.IntN(3)]})
 		}
 	}
 	if d.chance(0.1) {

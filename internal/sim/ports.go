@@ -50,7 +50,7 @@ func (s store) write(j *jobs.Job, write func(context.Context, *jobs.Job) error, 
 		}
 		if w.hit(StoreLate) {
 			late := deepCopy(j)
-			w.plan(w.now.Add(w.streams[StoreLate].between(0, 20*time.Second)), func() { _ = write(background, late) }) // or meets a conflict
+			w.schedule(w.now.Add(w.streams[StoreLate].between(0, 20*time.Second)), func() { _ = write(background, late) }) // or meets a conflict
 			err = errAnswerLost
 			p.owes.launch = saved{}
 			return

@@ -3,7 +3,6 @@ package sim
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime/debug"
 	"time"
 
@@ -46,7 +45,6 @@ type process struct {
 	co       *coroutine
 	gone     bool
 	engine   *engine.Engine
-	dice     dice
 	works    string    // the job that it has read last
 	running  string    // startedBy of the RunTask that is being called
 	wasDue   bool      // the job was due when that call was saved: whoever called before may still be at it
@@ -85,7 +83,7 @@ func (w *World) invoke(on *instance, name string, work []func(p *process) error,
 	w.invocations++
 	i := &invocation{w: w, on: on, left: len(work), done: done}
 	for _, do := range work {
-		p := &process{invocation: i, name: name, deadline: w.now.Add(functionTimeout), dice: w.latency, do: do}
+		p := &process{invocation: i, name: name, deadline: w.now.Add(functionTimeout), do: do}
 		p.co = w.coroutine(p)
 		p.engine = p.co.engine
 		i.members = append(i.members, p)
@@ -126,7 +124,7 @@ func (p *process) step() {
 	case !running:
 		p.end(true)
 	case w.now.Add(pause).After(p.deadline):
-		w.plan(p.deadline, func() {
+		w.schedule(p.deadline, func() {
 			if !p.gone {
 				w.note("", "%s runs out of time", p.name)
 				w.sometimes("an invocation runs out of time")
@@ -135,7 +133,7 @@ func (p *process) step() {
 			}
 		})
 	default:
-		w.plan(w.now.Add(pause), p.step)
+		w.schedule(w.now.Add(pause), p.step)
 	}
 }
 
@@ -172,9 +170,9 @@ func (p *process) pause(d time.Duration) {
 func (p *process) call(what string, effect func()) {
 	w := p.w
 	w.calls++
-	dies := w.wish.KillAt == w.calls || w.hit(Killed)
-	after := w.wish.KillAfter
-	if w.wish.KillAt == 0 {
+	dies := w.plan.KillAt == w.calls || w.hit(Killed)
+	after := w.plan.KillAfter
+	if w.plan.KillAt == 0 {
 		after = dies && w.streams[Killed].chance(0.5)
 	}
 	if dies {
@@ -184,7 +182,7 @@ func (p *process) call(what string, effect func()) {
 		panic(killed{})
 	}
 	if !p.co.pause(p.latency()) {
-		if p.dice.chance(0.3) {
+		if p.w.dice.chance(0.3) {
 			p.act(effect)
 		}
 		panic(killed{})
@@ -228,10 +226,10 @@ func (p *process) act(effect func()) {
 // latency is how long half a call takes.
 func (p *process) latency() time.Duration {
 	if p.w.hit(Slow) {
-		longest := pick(p.dice, []weighted[time.Duration]{{1, 3 * time.Second}, {1, 10 * time.Second}, {1, 40 * time.Second}})
-		return p.dice.between(time.Second, longest)
+		longest := one(p.w.dice, 3*time.Second, 10*time.Second, 40*time.Second)
+		return p.w.dice.between(time.Second, longest)
 	}
-	return p.dice.between(2*time.Millisecond, 20*time.Millisecond)
+	return p.w.dice.between(2*time.Millisecond, 20*time.Millisecond)
 }
 
 // timeLeft is internal/function's rule: less than fifteen seconds, and no further item is begun.
@@ -244,5 +242,3 @@ var background = context.Background()
 type trouble string
 
 func (t trouble) Error() string { return string(t) }
-
-func troublef(format string, args ...any) error { return trouble(fmt.Sprintf(format, args...)) }

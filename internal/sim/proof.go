@@ -52,7 +52,7 @@ func (w *World) checkProof(before, after *jobs.Job) {
 func (w *World) checkSettle(p *process, startedBy string) {
 	jobID, attempt, _ := spot.Owner(runner, startedBy)
 	j := w.table.items[jobID]
-	if a := j.Live(); a != nil && a.Number == attempt && a.TaskARN == "" && !a.Internal.CalledAt.IsZero() && w.wish.Strength[ClockWrong] == 0 {
+	if a := j.Live(); a != nil && a.Number == attempt && a.TaskARN == "" && !a.Internal.CalledAt.IsZero() && w.plan.Strength[ClockWrong] == 0 {
 		if age := p.now().Sub(a.Internal.CalledAt.Time); age < functionTimeout+spot.AWSTimes().Settling {
 			w.fail("a launch is settled in its time", j.JobID, "%s asks ListTasks %v after RunTask", p.name, age)
 		}

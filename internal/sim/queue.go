@@ -81,7 +81,7 @@ func (q *queue) send(body []byte, delay time.Duration) *message {
 }
 
 func (q *queue) showAt(m *message, in time.Duration) {
-	q.w.plan(q.w.now.Add(in), func() {
+	q.w.schedule(q.w.now.Add(in), func() {
 		if m.deleted || m.buried {
 			return
 		}

@@ -2,7 +2,6 @@ package sim_test
 
 import (
 	"flag"
-	"fmt"
 	"maps"
 	"runtime"
 	"slices"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"github.com/spotbatch/spotbatch/internal/sim"
-	"github.com/spotbatch/spotbatch/pkg/jobs"
 )
 
 var (
@@ -52,28 +50,10 @@ func TestWhatEarlierCampaignsFoundStaysMended(t *testing.T) {
 	t.Parallel()
 	for _, seed := range []uint64{
 		686, 737, 4178, 1_004_357, 1_007_634, 1_049_907, 1_107_345, 1_192_956, 3_016_758, 3_054_582, 5_069_979, 6_024_934,
-		8_003_463, 8_018_016, 9_000_610, 9_138_608, 9_152_992, 10_150_680, 10_161_913, 1820,
+		8_003_463, 8_018_016, 9_000_610, 9_138_608, 9_152_992, 10_150_680, 10_161_913, 1820, 607_853,
 	} {
 		for _, failure := range (sim.Campaign{First: seed, Seeds: 1, Parallel: 1}).Run().Failures {
 			t.Error(sim.Explain(failure))
-		}
-	}
-}
-
-// TestWhatIsToBeReachedKnowsEveryMoveAndCause keeps the list of what a campaign must reach complete.
-func TestWhatIsToBeReachedKnowsEveryMoveAndCause(t *testing.T) {
-	t.Parallel()
-	listed := strings.Join(sim.ToReach(), "\n") + "\n"
-	for _, cause := range jobs.Causes() {
-		if !strings.Contains(listed, "cause: "+string(cause)+"\n") {
-			t.Errorf("cause %s is not listed", cause)
-		}
-	}
-	for from, tos := range jobs.Moves() {
-		for _, to := range tos {
-			if move := fmt.Sprintf("job: %s > %s", from, to); !strings.Contains(listed, move+"\n") {
-				t.Errorf("%s is not listed", move)
-			}
 		}
 	}
 }

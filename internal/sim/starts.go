@@ -43,8 +43,8 @@ func (w *World) checkStart(t *task) {
 
 // rough reports whether something lasts for so long in this world that ECS may forget a task before anybody can ask.
 func (w *World) rough() bool {
-	strong := slices.ContainsFunc(w.wish.Strength[:Interrupted], func(strength float64) bool { return strength >= 0.2 })
-	return strong || len(w.wish.Spells) > 0 || w.wish.Strength[ItemSick] > 0
+	strong := slices.ContainsFunc(w.plan.Strength[:Interrupted], func(strength float64) bool { return strength >= 0.2 })
+	return strong || len(w.plan.Spells) > 0 || w.plan.Strength[ItemSick] > 0
 }
 
 // checkOnDemand checks that on-demand capacity is bought only where the rules say so.
@@ -80,7 +80,7 @@ func (w *World) refusedOnSpot(jobID string) { w.spotGone[jobID] = true }
 // job became due meanwhile, or if one met its own save and, somebody else having saved on top of it, took it for theirs and put
 // the launch off once more.
 func (w *World) checkRun(p *process, l spot.Launch) {
-	if w.wish.Strength[ClockWrong] > 0 || w.wish.Strength[StoreEcho] > 0 {
+	if w.plan.Strength[ClockWrong] > 0 || w.plan.Strength[StoreEcho] > 0 {
 		return
 	}
 	for other := range w.alive {

@@ -58,7 +58,7 @@ type fate struct {
 
 func exit(code int) *int { return &code }
 
-// drawFate draws how a task goes. It depends on the attempt alone, so that a world stays alike when faults are taken out.
+// drawFate draws how a task goes, with dice of its own: a fault that is taken out changes little of the rest.
 func (w *World) drawFate(d dice, onSpot bool) fate {
 	f := fate{
 		startsIn: d.between(10*time.Second, 90*time.Second), lasts: d.between(time.Second, 40*time.Minute),
@@ -67,7 +67,7 @@ func (w *World) drawFate(d dice, onSpot bool) fate {
 	f.onTerm = pick(d, []weighted[*int]{{5, exit(143)}, {3, exit(137)}, {2, exit(0)}, {1, nil}})
 	f.notice = pick(d, []weighted[string]{{5, "SpotInterruption"}, {2, "TerminationNotice"}, {1, ""}})
 	hit := func(fault Fault) bool { // one roll each, whatever is on
-		if d.Float64() >= w.wish.Strength[fault] || w.calm {
+		if d.Float64() >= w.plan.Strength[fault] || w.calm {
 			return false
 		}
 		w.sometimes("fault: " + fault.String())
@@ -140,7 +140,7 @@ func (t *task) stopped() bool { return t.LastStatus == stopped }
 // after plans what happens to the task unless something else happens first.
 func (t *task) after(d time.Duration, happens func()) {
 	turn := t.turn
-	t.w.plan(t.w.now.Add(d), func() {
+	t.w.schedule(t.w.now.Add(d), func() {
 		if t.turn == turn {
 			happens()
 		}
@@ -150,11 +150,11 @@ func (t *task) after(d time.Duration, happens func()) {
 // drawn is the task's fate as the seed or the plan says.
 func (t *task) drawn() fate {
 	w := t.w
-	d := newDice(w.wish.Seed, "fate/"+t.StartedBy)
+	d := newDice(w.plan.Seed, "fate/"+t.StartedBy)
 	onSpot := t.provider == jobs.FargateSpot
 	var f fate
-	if w.wish.Fate != nil {
-		f = w.wish.Fate(d, t.jobID, t.attempt, onSpot, w.since())
+	if w.plan.Fate != nil {
+		f = w.plan.Fate(d, t.jobID, t.attempt, onSpot, w.since())
 	} else {
 		f = w.drawFate(d, onSpot)
 	}
@@ -262,7 +262,7 @@ func (t *task) stop(code, reason string) bool {
 	return true
 }
 
-// terminate tells ECS's wish, and has the container end.
+// terminate tells ECS's plan, and has the container end.
 func (t *task) terminate(code, reason string) {
 	t.turn++
 	t.change(func() {

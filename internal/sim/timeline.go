@@ -16,7 +16,7 @@ type moment struct {
 
 func (m moment) before(o moment) bool { return m.at < o.at || m.at == o.at && m.seq < o.seq }
 
-func (t *timeline) plan(at time.Time, run func()) {
+func (t *timeline) schedule(at time.Time, run func()) {
 	t.next++
 	t.heap = append(t.heap, moment{at.UnixNano(), t.next, run})
 	for i := len(t.heap) - 1; i > 0; {

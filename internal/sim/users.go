@@ -22,9 +22,9 @@ type Request struct {
 
 // populate plans all that users do.
 func (w *World) populate() {
-	requests := w.wish.Requests
+	requests := w.plan.Requests
 	if requests == nil {
-		for _, i := range w.wish.Jobs {
+		for _, i := range w.plan.Jobs {
 			requests = append(requests, w.drawRequest(i))
 		}
 	}
@@ -32,24 +32,24 @@ func (w *World) populate() {
 		w.users++
 		w.at(r.At, func() { w.users--; w.comes(r) })
 	}
-	if strength := w.wish.Strength[Reclaimed]; strength > 0 {
-		d := newDice(w.wish.Seed, "reclaim")
+	if strength := w.plan.Strength[Reclaimed]; strength > 0 {
+		d := newDice(w.plan.Seed, "reclaim")
 		for range 1 + d.IntN(3) {
-			w.at(d.between(0, w.wish.Chaos), func() { w.sometimes("fault: reclaimed"); w.cluster.reclaim(d, 0.5) })
+			w.at(d.between(0, w.plan.Chaos), func() { w.sometimes("fault: reclaimed"); w.cluster.reclaim(d, 0.5) })
 		}
 	}
-	if w.wish.Reclaim > 0 {
-		w.at(w.wish.Reclaim, func() { w.cluster.reclaim(w.latency, 1) })
+	if w.plan.Reclaim > 0 {
+		w.at(w.plan.Reclaim, func() { w.cluster.reclaim(w.dice, 1) })
 	}
 }
 
 // at plans something for an age of the world.
-func (w *World) at(age time.Duration, do func()) { w.plan(beginning.Add(age), do) }
+func (w *World) at(age time.Duration, do func()) { w.schedule(beginning.Add(age), do) }
 
 func (w *World) drawRequest(i int) Request {
-	d := newDice(w.wish.Seed, fmt.Sprintf("request/%d", i))
-	r := Request{At: d.between(0, w.wish.Chaos*3/4), JobID: fmt.Sprintf("job-%d", i), Direct: d.chance(0.2)}
-	if w.wish.Rush {
+	d := newDice(w.plan.Seed, fmt.Sprintf("request/%d", i))
+	r := Request{At: d.between(0, w.plan.Chaos*3/4), JobID: fmt.Sprintf("job-%d", i), Direct: d.chance(0.2)}
+	if w.plan.Rush {
 		r.At, r.Direct = time.Minute+r.At%(10*time.Second), false
 	}
 	scheduled, named := d.chance(0.1), d.chance(0.8)
@@ -64,12 +64,9 @@ func (w *World) drawRequest(i int) Request {
 	default:
 		r.JobID = ""
 	}
-	does := func(f Fault) bool { return d.Float64() < w.wish.Strength[f] }
+	does := func(f Fault) bool { return d.Float64() < w.plan.Strength[f] }
 	if does(UserCancels) {
-		r.CancelAt = r.At + d.between(time.Millisecond, pick(d, []weighted[time.Duration]{{1, 2 * time.Second}, {
-			1,
-			2 * time.Minute,
-		}, {1, time.Hour}}))
+		r.CancelAt = r.At + d.between(time.Millisecond, one(d, 2*time.Second, 2*time.Minute, time.Hour))
 	}
 	if does(UserRetries) {
 		r.RetryAt = r.At + d.between(time.Minute, 2*time.Hour)
@@ -78,35 +75,29 @@ func (w *World) drawRequest(i int) Request {
 		r.StopAt = r.At + d.between(time.Second, 30*time.Minute)
 	}
 	if does(UserSendsTwice) {
-		r.AgainAt = r.At + d.between(0, pick(d, []weighted[time.Duration]{{1, time.Second}, {1, 10 * time.Minute}, {
-			1,
-			2 * time.Hour,
-		}}))
+		r.AgainAt = r.At + d.between(0, one(d, time.Second, 10*time.Minute, 2*time.Hour))
 	}
 	if does(UserSendsOther) && r.JobID != "" && !r.Direct {
-		r.OtherAt = r.At + d.between(0, pick(d, []weighted[time.Duration]{{1, time.Second}, {1, time.Hour}}))
+		r.OtherAt = r.At + d.between(0, one(d, time.Second, time.Hour))
 	}
 	if does(UserRunsCopy) {
-		r.CopyAt = pick(d, []weighted[time.Duration]{{1, r.At + d.between(time.Minute, 30*time.Minute)}, {
-			1,
-			w.wish.Chaos + 2*time.Hour,
-		}})
+		r.CopyAt = one(d, r.At+d.between(time.Minute, 30*time.Minute), w.plan.Chaos+2*time.Hour)
 	}
 	if does(UserErrs) {
 		w.sometimes("fault: user errs")
-		r.Body = pick(d, poison)
+		r.Body = one(d, poison...)
 		r.Direct, r.AgainAt = false, 0
 	}
 	return r
 }
 
 // poison is what is no job request, or none that can be met.
-var poison = []weighted[string]{
-	{1, `no JSON at all`},
-	{1, `{"jobName":"x","taskDefinition":"job","colour":"red"}`},
-	{1, `{"jobName":"x","taskDefinition":"missing"}`},
-	{1, `{"action":"cancel","jobId":"job-0"}`},
-	{1, `{"jobId":"bad-job","jobName":"!","taskDefinition":"job"}`},
+var poison = []string{
+	`no JSON at all`,
+	`{"jobName":"x","taskDefinition":"job","colour":"red"}`,
+	`{"jobName":"x","taskDefinition":"missing"}`,
+	`{"action":"cancel","jobId":"job-0"}`,
+	`{"jobId":"bad-job","jobName":"!","taskDefinition":"job"}`,
 }
 
 // drawBody draws a valid request without an id.
@@ -174,7 +165,7 @@ func (w *World) copyTask(jobID string) {
 	}
 	w.sometimes("fault: user runs copy")
 	f := fate{
-		startsIn: 20 * time.Second, lasts: w.latency.between(time.Second, 10*time.Minute), code: exit(7),
+		startsIn: 20 * time.Second, lasts: w.dice.between(time.Second, 10*time.Minute), code: exit(7),
 		forever: w.calm, onTerm: exit(143), stopIn: time.Second,
 	}
 	w.cluster.copyOf(jobID, j.Last().Number, f)
@@ -198,7 +189,7 @@ func (w *World) direct(r Request) {
 	}, func(err error, died bool) {
 		if err != nil || died {
 			w.users++
-			w.plan(w.now.Add(30*time.Second), func() { w.users--; w.direct(r) })
+			w.schedule(w.now.Add(30*time.Second), func() { w.users--; w.direct(r) })
 		}
 	})
 }
@@ -211,7 +202,7 @@ func (w *World) cancel(jobID string, tries int) {
 		w.note(jobID, "the user's cancel is answered: %v, died: %v", err, died)
 		if (died || err != nil && !errors.Is(err, jobs.ErrNotFound)) && tries > 1 {
 			w.users++
-			w.plan(w.now.Add(20*time.Second), func() { w.users--; w.cancel(jobID, tries-1) })
+			w.schedule(w.now.Add(20*time.Second), func() { w.users--; w.cancel(jobID, tries-1) })
 		}
 	})
 }
@@ -229,7 +220,7 @@ func (w *World) retry(jobID, invocation string, deliveries int) {
 	}, func(err error, died bool) {
 		if (died || err != nil) && deliveries > 1 {
 			w.users++
-			w.plan(w.now.Add(time.Minute), func() { w.users--; w.retry(jobID, invocation, deliveries-1) })
+			w.schedule(w.now.Add(time.Minute), func() { w.users--; w.retry(jobID, invocation, deliveries-1) })
 		}
 	})
 }

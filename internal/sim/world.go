@@ -17,12 +17,12 @@ var beginning = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 
 // World is everything around an engine, on one virtual clock and in one goroutine at a time.
 type World struct {
-	wish     Plan
+	plan     Plan
 	now      time.Time // the true time
 	calm     bool      // all faults have stopped
 	timeline timeline
 	streams  [faults]dice
-	latency  dice
+	dice     dice // of all that is no fault: how long calls take, spells, the engine's jitter
 
 	table     *table
 	cluster   *cluster
@@ -68,7 +68,7 @@ func (v *Violation) String() string {
 
 func newWorld(p Plan) *World {
 	w := &World{
-		wish: p, now: beginning, latency: newDice(p.Seed, "latency"), open: map[string]bool{}, rejected: map[string]string{},
+		plan: p, now: beginning, dice: newDice(p.Seed, "latency"), open: map[string]bool{}, rejected: map[string]string{},
 		accepted: map[string]bool{}, retries: map[string]int{}, published: map[string]*news{}, made: map[string]map[string]int{}, spotGone: map[string]bool{},
 		refusals: map[string]map[jobs.Cause]bool{}, answers: map[string][]string{}, documents: map[string]map[int64]string{},
 		alive: map[*process]struct{}{}, sicklings: map[string]bool{}, reached: map[string]int{}, lastEnd: beginning,
@@ -96,7 +96,7 @@ const patience = 2 * time.Second
 func (w *World) crew(name string, n int, patience time.Duration) []*instance {
 	crew := make([]*instance, n)
 	for i := range crew {
-		crew[i] = &instance{name: fmt.Sprintf("%s-%d", name, i+1), pacers: newPacers(w.wish.LaunchesPerSecond), patience: patience}
+		crew[i] = &instance{name: fmt.Sprintf("%s-%d", name, i+1), pacers: newPacers(w.plan.LaunchesPerSecond), patience: patience}
 		if w.hit(ClockWrong) {
 			crew[i].skew = w.streams[ClockWrong].between(-time.Minute, time.Minute)
 		}
@@ -113,21 +113,21 @@ func (w *World) newEngine(c *coroutine) *engine.Engine {
 }
 
 // roll is the engine's dice. A roll of next to nothing makes a backoff of no time at all, which is none.
-func (w *World) roll() float64 { return max(w.latency.Float64(), 0.001) }
+func (w *World) roll() float64 { return max(w.dice.Float64(), 0.001) }
 
 func (w *World) newID() string {
 	w.ids++
 	return fmt.Sprintf("id-%06d", w.ids)
 }
 
-func (w *World) plan(at time.Time, run func()) { w.timeline.plan(at, run) }
+func (w *World) schedule(at time.Time, run func()) { w.timeline.schedule(at, run) }
 
 // since is how old the world is.
 func (w *World) since() time.Duration { return w.now.Sub(beginning) }
 
 // hit rolls whether a fault happens here and now.
 func (w *World) hit(f Fault) bool {
-	if w.calm || w.wish.Strength[f] == 0 || w.streams[f].Float64() >= w.wish.Strength[f] {
+	if w.calm || w.plan.Strength[f] == 0 || w.streams[f].Float64() >= w.plan.Strength[f] {
 		return false
 	}
 	w.sometimes("fault: " + f.String())
@@ -136,16 +136,16 @@ func (w *World) hit(f Fault) bool {
 
 // sick reports whether a job's item is sick, or was until a while ago.
 func (w *World) sick(jobID string, ago time.Duration) bool {
-	return w.sicklings[jobID] && w.since() < w.wish.Chaos+w.wish.SickFor+ago
+	return w.sicklings[jobID] && w.since() < w.plan.Chaos+w.plan.SickFor+ago
 }
 
 // in tells whether a spell holds for this call.
 func (w *World) in(kind SpellKind) bool {
-	if w.calm || len(w.wish.Spells) == 0 {
+	if w.calm || len(w.plan.Spells) == 0 {
 		return false
 	}
-	for _, s := range w.wish.Spells {
-		if s.Kind == kind && w.since() >= s.From && w.since() < s.Until && (s.Share == 1 || w.latency.chance(s.Share)) {
+	for _, s := range w.plan.Spells {
+		if s.Kind == kind && w.since() >= s.From && w.since() < s.Until && (s.Share == 1 || w.dice.chance(s.Share)) {
 			w.sometimes("spell: " + kind.String())
 			return true
 		}
@@ -162,14 +162,14 @@ func (w *World) index(change func()) {
 		w.sweepAt()
 		return
 	}
-	w.plan(w.now.Add(w.streams[IndexLags].between(0, 2*time.Minute)), func() {
+	w.schedule(w.now.Add(w.streams[IndexLags].between(0, 2*time.Minute)), func() {
 		change()
 		w.sweepAt()
 	})
 }
 
-// settlingMax is how long after the last fault a job may take to end; a long one runs for two hours an attempt.
-const settlingMax = 30 * time.Hour
+// endWithin is how long after the last fault a job may take to end; a long one runs for two hours an attempt.
+const endWithin = 30 * time.Hour
 
 // stepsMax bounds a world: one that takes more never comes to rest.
 const stepsMax = 400_000
@@ -177,12 +177,12 @@ const stepsMax = 400_000
 // live lets the world happen until nothing is left to happen, or an invariant does not hold.
 func (w *World) live() {
 	w.populate()
-	w.plan(beginning.Add(w.wish.Chaos), func() {
+	w.schedule(beginning.Add(w.plan.Chaos), func() {
 		w.note("", "all faults stop")
 		w.calm = true
 	})
-	w.plan(beginning.Add(w.wish.Chaos+settlingMax), w.checkEnded)
-	limit := stepsMax + 2000*len(w.wish.Requests)
+	w.schedule(beginning.Add(w.plan.Chaos+endWithin), w.checkEnded)
+	limit := stepsMax + 2000*len(w.plan.Requests)
 	for w.violation == nil {
 		at, run, ok := w.timeline.pop()
 		if !ok {

@@ -35,7 +35,7 @@ const (
 	CauseRequestRejected Cause = "REQUEST_REJECTED"
 )
 
-// Causes lists every cause, in the order of the contract's table.
+// Causes lists every cause, in the order of docs/states.md.
 func Causes() []Cause {
 	return []Cause{
 		CauseSucceeded, CauseExitNonzero, CauseOutOfMemory, CauseSpotInterruption, CauseNoCapacity, CauseQuota,

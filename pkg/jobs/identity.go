@@ -97,12 +97,11 @@ func appendValue(out []byte, raw json.RawMessage, depth int) ([]byte, error) {
 	}
 	switch TypeOf(raw) {
 	case typeObject:
-		members, _ := split(raw) // valid: the whole document is
-		return appendObject(out, members, depth)
+		return appendObject(out, split(raw), depth) // valid: the whole document is
 	case typeArray:
 		return appendArray(out, raw, depth)
 	case typeString:
-		return appendString(out, raw)
+		return appendText(out, unquote(bytes.TrimSpace(raw))), nil // in one way, however it was escaped
 	}
 	return append(out, bytes.TrimSpace(raw)...), nil
 }
@@ -118,9 +117,7 @@ func appendObject(out []byte, members []Member, depth int) ([]byte, error) {
 			out = append(out, ',')
 		}
 		var err error
-		if out, err = appendText(out, m.Name); err != nil {
-			return nil, err
-		}
+		out = appendText(out, m.Name)
 		if out, err = appendValue(append(out, ':'), m.Value, depth+1); err != nil {
 			return nil, err
 		}
@@ -130,9 +127,7 @@ func appendObject(out []byte, members []Member, depth int) ([]byte, error) {
 
 func appendArray(out []byte, raw json.RawMessage, depth int) ([]byte, error) {
 	var items []json.RawMessage
-	if err := json.Unmarshal(raw, &items); err != nil {
-		return nil, err
-	}
+	_ = json.Unmarshal(raw, &items) // cannot fail: valid JSON, and an array
 	out = append(out, '[')
 	for i, item := range items {
 		if i > 0 {
@@ -146,22 +141,13 @@ func appendArray(out []byte, raw json.RawMessage, depth int) ([]byte, error) {
 	return append(out, ']'), nil
 }
 
-// appendString writes a string in one way, however it was escaped.
-func appendString(out []byte, raw json.RawMessage) ([]byte, error) {
-	text, err := unquote(bytes.TrimSpace(raw))
-	if err != nil {
-		return nil, err
-	}
-	return appendText(out, text)
-}
-
 // appendText writes a string as encoding/json does, which leaves most as they are.
-func appendText(out []byte, text string) ([]byte, error) {
+func appendText(out []byte, text string) []byte {
 	for i := range len(text) {
 		if c := text[i]; c < ' ' || c > '~' || strings.IndexByte(`"\<>&`, c) >= 0 {
-			canonical, err := json.Marshal(text)
-			return append(out, canonical...), err
+			canonical, _ := json.Marshal(text) // a string: it cannot fail
+			return append(out, canonical...)
 		}
 	}
-	return append(append(append(out, '"'), text...), '"'), nil
+	return append(append(append(out, '"'), text...), '"')
 }

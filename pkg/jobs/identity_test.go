@@ -62,24 +62,19 @@ func TestResolveID(t *testing.T) {
 	}
 }
 
-func TestUsableIDAndName(t *testing.T) {
+func TestUsableName(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct{ document, id, job string }{
-		"both of a request that is bad otherwise": {`{"jobId":"a","jobName":"n","x":1,"x":2}`, "a", "n"},
-		"neither where they are bad themselves":   {`{"jobId":"a b","jobName":7}`, "", ""},
-		"neither where they are given twice":      {`{"jobId":"a","jobId":"a","jobName":"n","jobName":"n"}`, "", ""},
-		"neither of what is no document":          {`{"jobId":"a","jobName":"n"`, "", ""},
-		"neither where there is none":             {`{}`, "", ""},
+	for name, c := range map[string]struct{ document, want string }{
+		"that of a request that is bad otherwise": {`{"jobId":"a","jobName":"n","x":1,"x":2}`, "n"},
+		"none where it is bad itself":             {`{"jobId":"a b","jobName":7}`, ""},
+		"none where it is given twice":            {`{"jobName":"n","jobName":"n"}`, ""},
+		"none of what is no document":             {`{"jobId":"a","jobName":"n"`, ""},
+		"none where there is none":                {`{}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			id, ok := jobs.UsableID([]byte(c.document))
-			if ok != (c.id != "") || ok && id != c.id {
-				t.Errorf("UsableID: got %q, %v", id, ok)
-			}
-			job, ok := jobs.UsableName([]byte(c.document))
-			if ok != (c.job != "") || ok && job != c.job {
-				t.Errorf("UsableName: got %q, %v", job, ok)
+			if got, ok := jobs.UsableName([]byte(c.document)); got != c.want || ok != (c.want != "") {
+				t.Errorf("got %q, %v", got, ok)
 			}
 		})
 	}

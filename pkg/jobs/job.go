@@ -68,7 +68,7 @@ const (
 	FargateOnDemand CapacityProvider = "FARGATE"
 )
 
-// Job is one job. Its JSON form is the contract's job document plus "internal", which Document leaves out.
+// Job is one job. Its JSON form is the job document plus "internal", which Document leaves out.
 type Job struct {
 	JobID        string   `json:"jobId"`
 	JobName      string   `json:"jobName"`

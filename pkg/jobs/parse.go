@@ -264,12 +264,6 @@ func parseTag(doc object, path string, m Member) string {
 // element is the path of an array's element.
 func element(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
 
-// UsableID returns the jobId of a request that may be bad in any other way, if the jobId itself is valid.
-func UsableID(raw []byte) (string, bool) {
-	members, _ := Members(raw)
-	return usable(members, "jobId", ValidID)
-}
-
 // UsableName returns the jobName of a request that may be bad in any other way, if the jobName itself is valid.
 func UsableName(raw []byte) (string, bool) {
 	members, _ := Members(raw)

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -180,9 +181,7 @@ func (p *problems) stringAt(path string, raw json.RawMessage) (string, bool) {
 	if !p.typed(path, raw, typeString) {
 		return "", false
 	}
-	var text string
-	_ = json.Unmarshal(raw, &text) // cannot fail: valid JSON, and a string
-	return text, true
+	return unquote(bytes.TrimSpace(raw)), true
 }
 
 // typed reports a value of another type than wanted.

@@ -17,7 +17,7 @@ func accepted() *Job {
 	return j
 }
 
-// TestTheJobDocument is the contract's document, field by field, with what does not apply left out.
+// TestTheJobDocument is the document, field by field, with what does not apply left out.
 func TestTheJobDocument(t *testing.T) {
 	t.Parallel()
 	j := accepted()

@@ -222,7 +222,7 @@ func TestAJobThatWaitedInVainTellsForWhat(t *testing.T) {
 	}
 }
 
-// TestARefusedJobFailsWithItsLastRefusal is the contract's "startWithinSeconds over".
+// TestARefusedJobFailsWithItsLastRefusal is "startWithinSeconds over".
 func TestARefusedJobFailsWithItsLastRefusal(t *testing.T) {
 	t.Parallel()
 	times := AWSTimes()

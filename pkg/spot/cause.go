@@ -6,7 +6,7 @@ import (
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 )
 
-// causeOf tells why a stopped task ended, in the contract's order (docs/states.md shows it as a list).
+// causeOf tells why a stopped task ended, in the order that docs/states.md lists.
 func causeOf(j *jobs.Job, a *jobs.Attempt, t Task) (cause jobs.Cause, reason string) {
 	code := t.container(j.Internal.Container).ExitCode
 	exitedZero := code != nil && *code == 0
@@ -32,13 +32,13 @@ func causeOf(j *jobs.Job, a *jobs.Attempt, t Task) (cause jobs.Cause, reason str
 		return classifyStartFailure(reason), reason
 	case outOfMemory(reason): // 7
 		return jobs.CauseOutOfMemory, reason
-	case t.StopCode != "" && t.StopCode != stopEssentialExited:
+	case t.StopCode != "" && t.StopCode != stopEssentialExited: // 8
 		// ECS ended the task for a reason of its own (InfrastructureHealth, retirement); the enum is open. Whatever the
 		// container made of its SIGTERM says nothing about the job.
 		return jobs.CausePlatformFailure, reason
 	case code == nil: // 9: a missing exit code is never success
 		return jobs.CausePlatformFailure, reason
-	case *code == 0: // 8
+	case *code == 0: // 10
 		return jobs.CauseSucceeded, reason
 	}
 	return jobs.CauseExitNonzero, reason

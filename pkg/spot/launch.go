@@ -35,11 +35,14 @@ type Tag struct{ Key, Value string }
 func LaunchOf(runner string, j *jobs.Job) Launch {
 	a := j.Live()
 	r := j.Request
-	environment := slices.Clone(r.ContainerOverrides.Environment)
-	environment = append(environment, ownEnvironment(j, a)...)
+	previous := jobs.Cause("")
+	if n := len(j.Attempts); n > 1 {
+		previous = j.Attempts[n-2].Cause
+	}
+	own := ownEnvironment(j.JobID, strconv.Itoa(a.Number), a.CapacityProvider, previous)
 	l := Launch{
 		TaskDefinition: r.TaskDefinition, Container: j.Internal.Container, Command: r.ContainerOverrides.Command,
-		Environment: environment, CPU: r.ContainerOverrides.CPU, Memory: r.ContainerOverrides.Memory,
+		Environment: slices.Concat(r.ContainerOverrides.Environment, own), CPU: r.ContainerOverrides.CPU, Memory: r.ContainerOverrides.Memory,
 		EphemeralStorageGiB: r.EphemeralStorageGiB, CapacityProvider: a.CapacityProvider,
 		StartedBy:   jobs.StartedBy(runner, j.JobID, a.Number),
 		ClientToken: clientToken(runner, j.JobID, a.Number, a.Launches),
@@ -50,14 +53,15 @@ func LaunchOf(runner string, j *jobs.Job) Launch {
 	return l
 }
 
-func ownEnvironment(j *jobs.Job, a *jobs.Attempt) []jobs.EnvVar {
+// ownEnvironment is what an attempt's container gets beside what the request says.
+func ownEnvironment(jobID, attempt string, provider jobs.CapacityProvider, previous jobs.Cause) []jobs.EnvVar {
 	own := []jobs.EnvVar{
-		{Name: "SPOTBATCH_JOB_ID", Value: j.JobID},
-		{Name: "SPOTBATCH_ATTEMPT", Value: strconv.Itoa(a.Number)},
-		{Name: "SPOTBATCH_CAPACITY_PROVIDER", Value: string(a.CapacityProvider)},
+		{Name: "SPOTBATCH_JOB_ID", Value: jobID},
+		{Name: "SPOTBATCH_ATTEMPT", Value: attempt},
+		{Name: "SPOTBATCH_CAPACITY_PROVIDER", Value: string(provider)},
 	}
-	if n := len(j.Attempts); n > 1 {
-		own = append(own, jobs.EnvVar{Name: "SPOTBATCH_PREVIOUS_CAUSE", Value: string(j.Attempts[n-2].Cause)})
+	if previous != "" {
+		own = append(own, jobs.EnvVar{Name: "SPOTBATCH_PREVIOUS_CAUSE", Value: string(previous)})
 	}
 	return own
 }
@@ -83,12 +87,7 @@ func overridesSize(jobID, container string, r jobs.Request) int {
 	type storage struct {
 		SizeInGiB int `json:"sizeInGiB"`
 	}
-	longest := []jobs.EnvVar{
-		{Name: "SPOTBATCH_JOB_ID", Value: jobID},
-		{Name: "SPOTBATCH_ATTEMPT", Value: strings.Repeat("9", 10)},
-		{Name: "SPOTBATCH_CAPACITY_PROVIDER", Value: string(jobs.FargateSpot)},
-		{Name: "SPOTBATCH_PREVIOUS_CAUSE", Value: longestCause()},
-	}
+	longest := ownEnvironment(jobID, strings.Repeat("9", 10), jobs.FargateSpot, longestCause())
 	var text strings.Builder
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false) // as the SDK writes it
@@ -115,12 +114,6 @@ func overridesSize(jobID, container string, r jobs.Request) int {
 // https://github.com/aws/smithy-go/blob/main/transport/http/protocol/internal/json/shape_serializer.go
 var asSent = strings.NewReplacer(`\\`, `\\`, `\b`, `\u0008`, `\f`, `\u000c`, "\x7f", `\u007f`)
 
-func longestCause() string {
-	longest := ""
-	for _, c := range jobs.Causes() {
-		if len(c) > len(longest) {
-			longest = string(c)
-		}
-	}
-	return longest
+func longestCause() jobs.Cause {
+	return slices.MaxFunc(jobs.Causes(), func(a, b jobs.Cause) int { return len(a) - len(b) })
 }

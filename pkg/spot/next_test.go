@@ -72,7 +72,7 @@ func TestNext(t *testing.T) {
 		"the attempt's clock stops a running task":                 {short(runningJob()), minutes(10), StepDecideStop},
 		"the start clock is not for a running task":                {short(runningJob()), minutes(9), StepDescribe},
 		"a decided stop is carried out":                            {decided(runningJob()), minutes(10), StepStop},
-		"a cancelled running task is stopped":                      {cancelled(runningJob()), minutes(1), StepStop},
+		"a cancelled task that does not run yet is stopped":        {cancelled(starting()), minutes(1), StepStop},
 		"the total clock ends a waiting job":                       {short(waiting(minutes(90))), minutes(60), StepEnd},
 		"an ended job has no next step":                            {ended, minutes(9999), StepNone},
 	} {

@@ -84,7 +84,7 @@ func TaskLooked(j *jobs.Job, attempt int, t Task, asked time.Time, times Times, 
 	a := j.Live()
 	live := a != nil && a.TaskARN == t.ARN && a.Status != jobs.AttemptStopping
 	if live && t.DesiredStatus == taskStopped && ClockOver(j, at.Now, times) != "" {
-		runningUnseen(j, a, t)
+		noteRunning(j, a, t)
 		j.TaskStopping(t.reason(j.Internal.Container))
 		a.Internal.TaskVersion = max(a.Internal.TaskVersion, t.Version)
 		seen.Changed = true
@@ -119,7 +119,7 @@ func liveTaskSeen(j *jobs.Job, a *jobs.Attempt, t Task, at Moment) Seen {
 		stopped(j, t, at)
 		seen.Changed = true
 	case t.interrupted() && a.InterruptedAt.IsZero():
-		runningUnseen(j, a, t)
+		noteRunning(j, a, t)
 		noticed := t.StoppingAt
 		if noticed.IsZero() {
 			noticed = t.SeenAt
@@ -127,11 +127,11 @@ func liveTaskSeen(j *jobs.Job, a *jobs.Attempt, t Task, at Moment) Seen {
 		j.Interrupted(noticed)
 		seen.Changed = true
 	case t.LastStatus == taskRunning && t.DesiredStatus == taskStopped && a.Status != jobs.AttemptStopping:
-		runningUnseen(j, a, t)
+		noteRunning(j, a, t)
 		j.TaskStopping(t.reason(j.Internal.Container))
 		seen.Changed = true
 	case t.LastStatus == taskRunning && (a.Status == jobs.AttemptLaunching || a.Status == jobs.AttemptStarting):
-		runningUnseen(j, a, t)
+		noteRunning(j, a, t)
 		seen.Changed = true
 	case !seen.Changed:
 		return ignored("nothing new: " + t.LastStatus)
@@ -142,8 +142,8 @@ func liveTaskSeen(j *jobs.Job, a *jobs.Attempt, t Task, at Moment) Seen {
 	return seen
 }
 
-// runningUnseen records that the task runs if no event had told. A task that Spot takes while it is still PENDING never ran.
-func runningUnseen(j *jobs.Job, a *jobs.Attempt, t Task) {
+// noteRunning records that the task runs if no event had told. A task that Spot takes while it is still PENDING never ran.
+func noteRunning(j *jobs.Job, a *jobs.Attempt, t Task) {
 	known := a.Status != jobs.AttemptLaunching && a.Status != jobs.AttemptStarting
 	if known || t.LastStatus != taskRunning && t.StartedAt.IsZero() {
 		return

@@ -19,7 +19,7 @@ type Moment struct {
 const refusalBackoff = 10 * time.Second
 
 // follow decides what follows the attempt that has just stopped: the end of the job, or a next attempt and when. It is the
-// contract's table of causes and budgets (docs/states.md).
+// table of causes and budgets in docs/states.md.
 func follow(j *jobs.Job, exit jobs.Exit, at Moment) {
 	a := j.Last()
 	switch a.Cause {

@@ -45,7 +45,7 @@ func neverRan(reason string) Task {
 	return t
 }
 
-// TestWhatFollowsAnEnd is the contract's table of causes and budgets.
+// TestWhatFollowsAnEnd is docs/states.md's table of causes and budgets.
 func TestWhatFollowsAnEnd(t *testing.T) {
 	t.Parallel()
 	noCapacity := neverRan("Capacity is unavailable at this time. Please try again later or in a different availability zone")

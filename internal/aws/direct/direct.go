@@ -1,6 +1,6 @@
 // Package direct calls the submit function directly: it submits, cancels and retries jobs and hands back the job document.
 //
-// It is responsible for the payloads, for reading the function's errors by the types that the contract gives them, and for
+// It is responsible for the payloads, for reading the function's errors by the types that docs/request.md gives them, and for
 // repeating a call where that does no harm. It refuses to validate a request or to give it an id; the command line, its
 // caller, does. It is a package of its own so that the functions do not link it.
 //

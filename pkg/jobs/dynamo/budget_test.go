@@ -104,7 +104,7 @@ func (w *world) stops(exitCode int) {
 	})
 }
 
-// checkBudget runs whole jobs and holds what they consume against DESIGN, section 7.
+// checkBudget runs whole jobs and holds what they consume against docs/cost.md.
 func checkBudget(t *testing.T, cfg aws.Config, table string) {
 	t.Helper()
 	meter := &meter{}
