@@ -5,81 +5,70 @@ import (
 	"errors"
 	"sync"
 	"time"
-
-	"github.com/spotbatch/spotbatch/pkg/spot"
 )
 
-const (
-	// revisionKept is how long a revision is kept. Nothing of it ever changes but its status; RunTask refuses one that has
-	// become INACTIVE meanwhile.
-	revisionKept = 5 * time.Minute
-	// familyKept is how long a family's latest revision is kept. Who registers a revision and then submits a job expects that
-	// revision, so it is no longer than such a person or script takes; it is still enough to keep a burst of jobs of one family
-	// from ECS's read quota, at one call in two seconds and process. Who must be certain names the revision.
-	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/request-throttling.html
-	familyKept = 2 * time.Second
-	// definitionsMax is how many names are kept.
-	definitionsMax = 256
-)
+// keptMax is how many answers a cache keeps.
+const keptMax = 256
 
-// definitionCache keeps task definitions by the name they were asked for. Of several callers that ask for one name at the
+// cache keeps answers of ECS's for a while, by the name of what was asked for. Of several callers that ask for one name at the
 // same time one asks ECS. Errors are not kept.
-type definitionCache struct {
+type cache[T any] struct {
 	mu     sync.Mutex
-	byName map[string]*definitionEntry
+	byName map[string]*kept[T]
 }
 
-// definitionEntry is a task definition that is being asked for until done is closed, and kept from then on.
-type definitionEntry struct {
+// kept is an answer that is being asked for until done is closed, and kept from then on.
+type kept[T any] struct {
 	askedAt time.Time
 	done    chan struct{}
-	td      spot.TaskDefinition
+	answer  T
 	err     error
 }
 
-// get returns what is kept of a name, or else what ask tells.
-func (c *definitionCache) get(
-	ctx context.Context, name string, now func() time.Time, ask func() (spot.TaskDefinition, error),
-) (spot.TaskDefinition, error) {
+// get returns what is kept of a name for no longer than a while, or else what ask tells. It counts from when ECS was asked: the
+// answer is no younger than that.
+func (c *cache[T]) get(
+	ctx context.Context, name string, now func() time.Time, while time.Duration, ask func() (T, error),
+) (answer T, err error) {
 	for {
-		entry, asks := c.entry(name, now())
+		entry, asks := c.entry(name, now(), while)
 		if asks {
-			entry.td, entry.err = ask()
+			entry.answer, entry.err = ask()
 			c.finish(name, entry)
-			return entry.td, entry.err
+			return entry.answer, entry.err
 		}
 		select {
 		case <-entry.done:
 		case <-ctx.Done():
-			return spot.TaskDefinition{}, ctx.Err()
+			return answer, ctx.Err()
 		}
 		if theirs := errors.Is(entry.err, context.Canceled) || errors.Is(entry.err, context.DeadlineExceeded); !theirs {
-			return entry.td, entry.err
+			return entry.answer, entry.err
 		}
-		// The caller that asked gave up, which says nothing about the task definition.
+		// The caller that asked gave up, which says nothing about what ECS would have answered.
 	}
 }
 
 // entry finds what is fresh, or makes an entry that the caller is to fill.
-func (c *definitionCache) entry(name string, now time.Time) (entry *definitionEntry, asks bool) {
+func (c *cache[T]) entry(name string, now time.Time, while time.Duration) (entry *kept[T], asks bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if entry, ok := c.byName[name]; ok && fresh(name, entry, now) {
+	if entry, ok := c.byName[name]; ok && now.Sub(entry.askedAt) < while {
 		return entry, false
 	}
 	if c.byName == nil {
-		c.byName = map[string]*definitionEntry{}
+		c.byName = map[string]*kept[T]{}
 	}
-	if len(c.byName) >= definitionsMax {
+	if len(c.byName) >= keptMax {
 		c.dropOldest()
 	}
-	entry = &definitionEntry{askedAt: now, done: make(chan struct{})}
+	entry = &kept[T]{askedAt: now, done: make(chan struct{})}
 	c.byName[name] = entry
 	return entry, true
 }
 
 // finish lets the others have the answer. After an error the next caller asks anew.
-func (c *definitionCache) finish(name string, entry *definitionEntry) {
+func (c *cache[T]) finish(name string, entry *kept[T]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if entry.err != nil && c.byName[name] == entry {
@@ -88,16 +77,7 @@ func (c *definitionCache) finish(name string, entry *definitionEntry) {
 	close(entry.done)
 }
 
-// fresh counts from when ECS was asked: its answer is no younger than that.
-func fresh(name string, entry *definitionEntry, now time.Time) bool {
-	kept := familyKept
-	if namesRevision(name) {
-		kept = revisionKept
-	}
-	return now.Sub(entry.askedAt) < kept
-}
-
-func (c *definitionCache) dropOldest() {
+func (c *cache[T]) dropOldest() {
 	oldest := ""
 	for name, entry := range c.byName {
 		if oldest == "" || entry.askedAt.Before(c.byName[oldest].askedAt) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -13,10 +14,25 @@ import (
 	"github.com/spotbatch/spotbatch/pkg/spot"
 )
 
+const (
+	// revisionKept is how long a revision is kept. Nothing of it ever changes but its status; RunTask refuses one that has
+	// become INACTIVE meanwhile.
+	revisionKept = 5 * time.Minute
+	// familyKept is how long a family's latest revision is kept. Who registers a revision and then submits a job expects that
+	// revision, so it is no longer than such a person or script takes; it is still enough to keep a burst of jobs of one family
+	// from ECS's read quota, at one call in two seconds and process. Who must be certain names the revision.
+	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/request-throttling.html
+	familyKept = 2 * time.Second
+)
+
 // TaskDefinition resolves a family (its latest ACTIVE revision), family:revision or ARN; what it answers may be as old as
 // familyKept or revisionKept say. An error that wraps ErrNoTaskDefinition is the request's fault.
 func (l *Launcher) TaskDefinition(ctx context.Context, name string) (spot.TaskDefinition, error) {
-	return l.definitions.get(ctx, name, l.now, func() (spot.TaskDefinition, error) { return l.describeDefinition(ctx, name) })
+	while := familyKept
+	if namesRevision(name) {
+		while = revisionKept
+	}
+	return l.definitions.get(ctx, name, l.now, while, func() (spot.TaskDefinition, error) { return l.describeDefinition(ctx, name) })
 }
 
 func (l *Launcher) describeDefinition(ctx context.Context, name string) (spot.TaskDefinition, error) {

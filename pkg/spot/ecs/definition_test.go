@@ -142,15 +142,15 @@ func TestACallerThatGivesUpDoesNotTakeTheOthersWithIt(t *testing.T) {
 func TestOnlySoManyTaskDefinitionsAreKept(t *testing.T) {
 	t.Parallel()
 	asking(t, func(t *testing.T, l *Launcher, r *registry) {
-		for i := range 2 * definitionsMax {
+		for i := range 2 * keptMax {
 			revision(t, l, fmt.Sprintf("job:%d", i))
 			time.Sleep(time.Millisecond)
 		}
 		before := r.calls.Load()
-		revision(t, l, fmt.Sprintf("job:%d", 2*definitionsMax-1))
+		revision(t, l, fmt.Sprintf("job:%d", 2*keptMax-1))
 		revision(t, l, "job:0")
-		if kept, calls := len(l.definitions.byName), r.calls.Load()-before; kept != definitionsMax || calls != 1 {
-			t.Errorf("%d are kept, the youngest and the oldest took %d calls; want %d and 1", kept, calls, definitionsMax)
+		if kept, calls := len(l.definitions.byName), r.calls.Load()-before; kept != keptMax || calls != 1 {
+			t.Errorf("%d are kept, the youngest and the oldest took %d calls; want %d and 1", kept, calls, keptMax)
 		}
 	})
 }

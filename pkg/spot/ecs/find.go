@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -76,18 +77,16 @@ func (l *Launcher) describe(ctx context.Context, cluster string, arns []string) 
 	return tasks, missing, failed
 }
 
-// Find lists the tasks that one launch made, running and stopped. Where ECS refuses startedBy together with STOPPED, the
-// stopped tasks of the family are described and matched instead.
+// Find lists the tasks that one launch made, running and stopped.
 func (l *Launcher) Find(ctx context.Context, startedBy, taskDefinition string) ([]spot.Task, error) {
 	running, err := l.list(ctx, &ecs.ListTasksInput{StartedBy: aws.String(startedBy), DesiredStatus: types.DesiredStatusRunning})
 	if err != nil {
 		return nil, err
 	}
-	ofStopped := &ecs.ListTasksInput{StartedBy: aws.String(startedBy), DesiredStatus: types.DesiredStatusStopped}
-	stopped, err := l.list(ctx, ofStopped)
+	stopped, err := l.list(ctx, &ecs.ListTasksInput{StartedBy: aws.String(startedBy), DesiredStatus: types.DesiredStatusStopped})
+	var ofFamily []spot.Task
 	if invalidParameter(err) {
-		ofStopped = &ecs.ListTasksInput{Family: aws.String(family(taskDefinition)), DesiredStatus: types.DesiredStatusStopped}
-		stopped, err = l.list(ctx, ofStopped)
+		ofFamily, err = l.stoppedOf(ctx, family(taskDefinition))
 	}
 	if err != nil {
 		return nil, err
@@ -99,17 +98,51 @@ func (l *Launcher) Find(ctx context.Context, startedBy, taskDefinition string) (
 	if err != nil {
 		return nil, err
 	}
-	undescribed := without(listed, tasks)
-	if len(undescribed) > 0 && ofStopped.Family != nil { // of a busy family there is always one that ECS has just forgotten
-		if stopped, err = l.list(ctx, ofStopped); err != nil {
-			return nil, err
-		}
-		undescribed = slices.DeleteFunc(undescribed, func(arn string) bool { return !slices.Contains(running, arn) && !slices.Contains(stopped, arn) })
-	}
-	if n := len(undescribed); n > 0 { // the one that is looked for may be among them: no answer proves that there is none
+	if n := len(without(listed, tasks)); n > 0 { // the one that is looked for may be among them: no answer proves that there is none
 		return nil, fmt.Errorf("find tasks of %s: ECS lists %d tasks that it does not describe", startedBy, n)
 	}
-	return slices.DeleteFunc(tasks, func(t spot.Task) bool { return t.StartedBy != startedBy }), nil
+	for _, t := range ofFamily {
+		if t.StartedBy == startedBy && !slices.Contains(listed, t.ARN) {
+			tasks = append(tasks, t)
+		}
+	}
+	return tasks, nil
+}
+
+const (
+	// stoppedKept is how long the stopped tasks of a family are kept, so that an outage that leaves many launches of one family to
+	// be settled costs one look and not one for each. Settling has minutes to spare.
+	stoppedKept = 15 * time.Second
+	// stoppedMax is how many stopped tasks of a family are looked at, in a hundred calls, which is what ECS takes at once. ECS shows a
+	// stopped task for an hour: a family that ends more in that time has its launches settled by events, or once it is calmer.
+	// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html
+	stoppedMax = 5000
+)
+
+// stoppedOf are the stopped tasks of a family, for where ECS refuses startedBy together with STOPPED.
+func (l *Launcher) stoppedOf(ctx context.Context, family string) ([]spot.Task, error) {
+	return l.stopped.get(ctx, family, l.now, stoppedKept, func() ([]spot.Task, error) {
+		in := &ecs.ListTasksInput{Family: aws.String(family), DesiredStatus: types.DesiredStatusStopped}
+		listed, err := l.list(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		tasks, _, err := l.Describe(ctx, listed)
+		if err != nil {
+			return nil, err
+		}
+		undescribed := without(listed, tasks)
+		if len(undescribed) > 0 { // of a busy family there is always one that ECS has just forgotten
+			if listed, err = l.list(ctx, in); err != nil {
+				return nil, err
+			}
+			undescribed = slices.DeleteFunc(undescribed, func(arn string) bool { return !slices.Contains(listed, arn) })
+		}
+		if n := len(undescribed); n > 0 {
+			return nil, fmt.Errorf("find stopped tasks of family %s: ECS lists %d that it does not describe", family, n)
+		}
+		return tasks, nil
+	})
 }
 
 // without are the ARNs of which no task is told.
@@ -140,7 +173,9 @@ func (l *Launcher) list(ctx context.Context, in *ecs.ListTasksInput) ([]string, 
 		if err != nil {
 			return nil, fmt.Errorf("list tasks: %w", err)
 		}
-		arns = append(arns, page.TaskArns...)
+		if arns = append(arns, page.TaskArns...); len(arns) > stoppedMax {
+			return nil, fmt.Errorf("list tasks: there are more than %d", stoppedMax)
+		}
 	}
 	return arns, nil
 }

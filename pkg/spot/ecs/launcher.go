@@ -50,7 +50,8 @@ type Launcher struct {
 	api         API
 	config      Config
 	now         func() time.Time
-	definitions definitionCache
+	definitions cache[spot.TaskDefinition]
+	stopped     cache[[]spot.Task] // by family
 }
 
 // New makes a launcher. now is when an answer is said to have been observed.

@@ -305,6 +305,60 @@ func TestFindSucceedsInABusyFamily(t *testing.T) {
 	}
 }
 
+// busyFamily answers for a family of so many stopped tasks, where ECS refuses startedBy with STOPPED.
+func busyFamily(all int) func(operation string, body map[string]any) (int, string) {
+	return func(operation string, body map[string]any) (int, string) {
+		switch {
+		case operation == "DescribeTasks":
+			var out []string
+			for _, arn := range body["tasks"].([]any) {
+				out = append(out, fmt.Sprintf(`{"taskArn":%q,"startedBy":"spotbatch/%s/1","lastStatus":"STOPPED"}`, arn, arn))
+			}
+			return 200, `{"tasks":[` + strings.Join(out, ",") + `]}`
+		case body["desiredStatus"] == "RUNNING":
+			return 200, `{"taskArns":[]}`
+		case body["startedBy"] != nil:
+			return 400, `{"__type":"InvalidParameterException","message":"cannot specify startedBy"}`
+		}
+		from := 0
+		if token, ok := body["nextToken"].(string); ok {
+			_, _ = fmt.Sscan(token, &from)
+		}
+		var arns []string
+		for i := from; i < min(from+100, all); i++ {
+			arns = append(arns, fmt.Sprintf(`"job-%d"`, i))
+		}
+		next := ""
+		if from+100 < all {
+			next = fmt.Sprintf(`,"nextToken":"%d"`, from+100)
+		}
+		return 200, `{"taskArns":[` + strings.Join(arns, ",") + `]` + next + `}`
+	}
+}
+
+func TestManyLaunchesOfAFamilyAreLookedForAtOnce(t *testing.T) {
+	t.Parallel()
+	l, w := launcher(busyFamily(1000))
+	for i := range 20 {
+		found, err := l.Find(t.Context(), fmt.Sprintf("spotbatch/job-%d/1", i), "job:7")
+		if err != nil || len(found) != 1 || found[0].ARN != fmt.Sprintf("job-%d", i) {
+			t.Errorf("launch %d: found %v, error %v", i, found, err)
+		}
+	}
+	if n := len(w.sent); n != 20*2+10+10 { // two lists of each launch; the family's lists and looks once
+		t.Errorf("%d calls", n)
+	}
+}
+
+func TestALookAtAFamilyHasALimit(t *testing.T) {
+	t.Parallel()
+	l, w := launcher(busyFamily(20 * 3600)) // an hour at ECS's launch rate
+	found, err := l.Find(t.Context(), "spotbatch/job-1/1", "job:7")
+	if n := len(w.sent); err == nil || n > 60 {
+		t.Errorf("%d calls; found %v, error %v", n, found, err)
+	}
+}
+
 func TestFindDoesNotTakeAListedTaskForNone(t *testing.T) {
 	t.Parallel()
 	l, _ := launcher(func(operation string, _ map[string]any) (int, string) {
