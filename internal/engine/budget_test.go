@@ -226,14 +226,23 @@ func TestRetryIsANewJobWithTheStoredRequest(t *testing.T) {
 	}
 }
 
-// TestARetryThatIsDeliveredTwiceIsOneJob: Lambda delivers an asynchronous invocation again.
+// unregisteredECS does not know any task definition any more.
+type unregisteredECS struct{ *scriptedECS }
+
+func (unregisteredECS) TaskDefinition(context.Context, string) (spot.TaskDefinition, error) {
+	return spot.TaskDefinition{}, spot.ErrNoTaskDefinition
+}
+
+// TestARetryThatIsDeliveredTwiceIsOneJob: Lambda delivers an asynchronous invocation again, also once the task definition is gone.
 func TestARetryThatIsDeliveredTwiceIsOneJob(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, failsWith3, succeeds)
 	w.submit("job-1", plainRequest)
 	w.drain()
-	for range 2 {
-		if j, err := w.engine().Retry(t.Context(), "job-1", "job-2"); err != nil || j.JobID != "job-2" {
+	for _, ecs := range []engine.Launcher{w.ecs, unregisteredECS{w.ecs}} {
+		e := w.engine()
+		e.Launcher = ecs
+		if j, err := e.Retry(t.Context(), "job-1", "job-2"); err != nil || j.JobID != "job-2" {
 			t.Errorf("the retry is %v, %v", j, err)
 		}
 	}

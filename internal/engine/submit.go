@@ -28,14 +28,8 @@ func (e *Engine) Submit(ctx context.Context, s Submission) (*jobs.Job, error) {
 	if s.JobID == "" {
 		s.JobID = jobs.ResolveID(s.Body)
 	}
-	if s.JobID != "" {
-		j, err := e.Store.Get(ctx, s.JobID)
-		if err == nil {
-			return e.resubmitted(ctx, j, fingerprint)
-		}
-		if !errors.Is(err, jobs.ErrNotFound) {
-			return nil, fmt.Errorf("look up job %s: %w", s.JobID, err)
-		}
+	if j, err := e.known(ctx, s.JobID, fingerprint); j != nil || err != nil {
+		return j, err
 	}
 	request, err := jobs.ParseRequest(s.Body)
 	if err != nil {
@@ -45,6 +39,21 @@ func (e *Engine) Submit(ctx context.Context, s Submission) (*jobs.Job, error) {
 		s.JobID = e.NewID()
 	}
 	return e.accept(ctx, s.JobID, request, fingerprint, "")
+}
+
+// known returns the job of an id if it is there already; nil where the id is free.
+func (e *Engine) known(ctx context.Context, jobID, fingerprint string) (*jobs.Job, error) {
+	if jobID == "" {
+		return nil, nil
+	}
+	j, err := e.Store.Get(ctx, jobID)
+	switch {
+	case errors.Is(err, jobs.ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("look up job %s: %w", jobID, err)
+	}
+	return e.resubmitted(ctx, j, fingerprint)
 }
 
 // accept pins a valid request and stores its job.
@@ -171,10 +180,14 @@ func (e *Engine) Retry(ctx context.Context, jobID, newID string) (*jobs.Job, err
 	if err != nil {
 		return nil, fmt.Errorf("retry job %s: %w", jobID, err)
 	}
+	fingerprint := fingerprintOf(body)
+	if j, err := e.known(ctx, newID, fingerprint); j != nil || err != nil {
+		return j, err
+	}
 	if newID == "" {
 		newID = e.NewID()
 	}
-	return e.accept(ctx, newID, request, fingerprintOf(body), jobID)
+	return e.accept(ctx, newID, request, fingerprint, jobID)
 }
 
 // Cancel asks for a job's end. The answer is the job as it stands: CANCELLED if no task can exist, ended before, or live

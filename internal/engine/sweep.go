@@ -130,7 +130,7 @@ func (e *Engine) describe(ctx context.Context, due []*jobs.Job) []error {
 		if silent != nil && l.task == nil && !l.missing && !e.actsBlind(j) && j.Internal.Unpublished == 0 {
 			return nil // it stays due
 		}
-		_, err := e.move(ctx, j, e.taken(l))
+		_, err := e.move(ctx, j, e.taken(ctx, l))
 		return err
 	})
 	if silent != nil {
@@ -148,13 +148,18 @@ type look struct {
 	missing bool
 }
 
-// taken is the observation that a look was taken at a due job. The job may have moved on since, to another task even.
-func (e *Engine) taken(l *look) observation {
+// taken is the observation that a look was taken at a due job. The job may have moved on since, to another task even. A task is
+// believed lost when there is leave to stop it: an outage leaves thousands at once.
+func (e *Engine) taken(ctx context.Context, l *look) observation {
+	turn := sync.OnceValue(func() time.Duration { return e.Pacer.Stop(ctx) })
 	return func(j *jobs.Job, at spot.Moment) spot.Seen {
 		seen := spot.Seen{}
 		switch {
 		case l.task != nil:
 			seen = spot.TaskLooked(j, l.attempt, *l.task, l.asked, e.Times, at)
+		case l.missing && spot.Lost(j, l.arn, e.Times, at.Now) && turn() > 0:
+			dueWithin(j, turn(), at)
+			seen.Changed = true
 		case l.missing:
 			seen = spot.TaskMissing(j, l.arn, e.Times, at)
 		}

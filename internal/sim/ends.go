@@ -103,7 +103,7 @@ func (t *task) cause(j *jobs.Job, a *jobs.Attempt) jobs.Cause {
 		return jobs.CauseSucceeded
 	case !j.CancelRequestedAt.IsZero():
 		return jobs.CauseCancelled
-	case a.Internal.StopCause == jobs.StopNotRunning && !t.ending:
+	case (a.Internal.StopCause == jobs.StopNotRunning || t.hadStarted(j, a)) && !t.ending:
 		return jobs.CausePlatformFailure
 	case a.Internal.StopCause != "" && !t.ending:
 		return jobs.CauseTimedOut
@@ -123,6 +123,12 @@ func (t *task) cause(j *jobs.Job, a *jobs.Attempt) jobs.Cause {
 		return jobs.CauseOutOfMemory
 	}
 	return jobs.CauseExitNonzero
+}
+
+// hadStarted reports whether a stop for not having started in time was wrong.
+func (t *task) hadStarted(j *jobs.Job, a *jobs.Attempt) bool {
+	return a.Internal.StopCause == jobs.StopStartClock && t.ran &&
+		t.StartedAt.Before(j.Internal.ReadyAt.Time.Add(j.Request.Timeout.StartWithin()))
 }
 
 // checkBudgets checks that everything has a limit.

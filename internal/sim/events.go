@@ -24,6 +24,7 @@ type taskEventDetail struct {
 	StopCode           string           `json:"stopCode,omitempty"`
 	StoppedReason      string           `json:"stoppedReason,omitempty"`
 	Containers         []eventContainer `json:"containers"`
+	CreatedAt          time.Time        `json:"createdAt"`
 	StartedAt          time.Time        `json:"startedAt,omitzero"`
 	StoppingAt         time.Time        `json:"stoppingAt,omitzero"`
 	ExecutionStoppedAt time.Time        `json:"executionStoppedAt,omitzero"`
@@ -46,7 +47,7 @@ func (w *World) tell(t *task) {
 	}
 	detail := taskEventDetail{
 		TaskARN: t.ARN, StartedBy: t.StartedBy, Version: t.Version, LastStatus: t.LastStatus, DesiredStatus: t.DesiredStatus,
-		StopCode: t.StopCode, StoppedReason: t.StoppedReason, StartedAt: t.StartedAt, StoppingAt: t.StoppingAt,
+		StopCode: t.StopCode, StoppedReason: t.StoppedReason, CreatedAt: t.CreatedAt, StartedAt: t.StartedAt, StoppingAt: t.StoppingAt,
 		ExecutionStoppedAt: t.ExecutionStoppedAt.Truncate(time.Second), StoppedAt: t.StoppedAt, Containers: []eventContainer{{Name: "main"}},
 	}
 	if len(t.Containers) > 0 {

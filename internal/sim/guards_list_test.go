@@ -63,7 +63,7 @@ func mutants() []mutant {
 		}},
 		{Guard: "settling: what ECS may have forgotten is believed never to have been", With: "item sick=0.5,RunTask late=0.5,event lost=0,killed=0,runs on=0", Edits: []edit{{
 			"pkg/spot/next.go",
-			"case none.Sub(called) >= times.Lost:",
+			"case none.Sub(called) >= times.Lost-times.Settling:",
 			"case false:",
 		}}},
 		{Guard: "settling: counted from the first call and not the latest", Edits: []edit{{
@@ -167,6 +167,11 @@ func mutants() []mutant {
 			"pkg/spot/cause.go",
 			"return t.StopCode == \"\" || t.StopCode == stopUserInitiated || t.interrupted()",
 			"return true",
+		}}},
+		{Guard: "stop cause: a stop for not having started outlives the news of a start", With: "DescribeTasks lags=0.5,event late=0.5,killed=0,never runs=0", Edits: []edit{{
+			"pkg/spot/cause.go",
+			"		return !started.IsZero() && started.Before(j.Internal.ReadyAt",
+			"		return false && started.Before(j.Internal.ReadyAt",
 		}}},
 		{Guard: "settling: one look at ListTasks is believed", With: "RunTask answer lost=1,event lost=1,DescribeTasks lags=0.5,user cancels=0.9,clock wrong=0,runs on=0,never runs=0,start fails=0.5", Edits: []edit{{
 			"pkg/spot/answer.go",

@@ -35,7 +35,7 @@ func (w *World) checkProof(before, after *jobs.Job) {
 		(is.Internal.LaunchedAt.IsZero() || is.Launches > was.Launches || is.Number != was.Number || is.Status == jobs.AttemptStopped && is.TaskARN == "")
 	lost := is.Status == jobs.AttemptStopped && strings.HasPrefix(is.Reason, "The task is lost")
 	switch {
-	case gaveUp && none.Sub(was.Internal.CalledAt.Time) < forgets:
+	case gaveUp && none.Sub(was.Internal.CalledAt.Time) < forgets-w.skews():
 		early("given up", none.Time.Add(spot.AWSTimes().Settling))
 	case gaveUp, lost:
 		early("given up", none.Time.Add(forgets))
@@ -109,7 +109,7 @@ func (w *World) settledAt(a *jobs.Attempt) time.Time {
 	switch {
 	case none.IsZero():
 		return settled
-	case none.Sub(called) >= forgets:
+	case none.Sub(called) >= forgets-spot.AWSTimes().Settling:
 		return latest(settled, none.Add(forgets))
 	}
 	return latest(settled, none.Add(spot.AWSTimes().Settling))

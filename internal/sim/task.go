@@ -166,6 +166,7 @@ func (t *task) drawn() fate {
 
 func (t *task) begin(f fate) {
 	t.fate = f
+	t.CreatedAt = t.w.now
 	t.change(func() { t.LastStatus, t.DesiredStatus = "PROVISIONING", running })
 	switch {
 	case f.stuck:

@@ -55,10 +55,12 @@ func hide(text string, values []string) string {
 	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) })
 	text, cut := strings.CutSuffix(text, ellipsis)
 	for _, form := range forms {
-		if at := beginning(text, form); at >= 0 {
-			text = text[:at] + hidden
+		text = hideEnd(strings.ReplaceAll(text, form, hidden), form)
+		parts := strings.Split(text, ": ") // of several reasons each may have been cut
+		for i, part := range parts {
+			parts[i] = hideEnd(part, form)
 		}
-		text = strings.ReplaceAll(text, form, hidden)
+		text = strings.Join(parts, ": ")
 	}
 	if cut {
 		text += ellipsis
@@ -66,16 +68,16 @@ func hide(text string, values []string) string {
 	return text
 }
 
-// beginning is where the beginning of a value stands at a text's end, long enough to tell; -1 = nowhere.
-func beginning(text, value string) int {
+// hideEnd hides the beginning of a value that stands at a text's end, if it is long enough to tell.
+func hideEnd(text, value string) string {
 	head := string([]rune(value)[:hiddenMin])
 	for from := 0; ; {
 		at := strings.Index(text[from:], head)
 		if at < 0 {
-			return -1
+			return text
 		}
 		if from += at; strings.HasPrefix(value, text[from:]) {
-			return from
+			return text[:from] + hidden
 		}
 		from += len(head)
 	}

@@ -43,6 +43,7 @@ func TestValuesAreHiddenInWhatOthersWrote(t *testing.T) {
 		"a value that was cut":                    {"C is secret, B is secret-and-m…", "C is ***, B is ***…"},
 		"a value that was cut before its middle":  {"exec: --passw…", "exec: ***…"},
 		"a value that others cut":                 {"exec: --passw", "exec: ***"},
+		"a value that others cut, and went on":    {"exec: --passw: not found", "exec: ***: not found"},
 		"a value cut to what tells nothing stays": {"exec: --pas…", "exec: --pas…"},
 		"what only begins like one stays":         {"--passwd: --passage", "--passwd: --passage"},
 	} {

@@ -102,10 +102,13 @@ func (j *Job) CallAgain(now time.Time) {
 }
 
 // LaunchPutOff records that RunTask gave no answer that decides the launch (throttled; 5xx or time-out, then unanswered):
-// the same launch is repeated at next.
+// the same launch is repeated at next, unless the job was cancelled meanwhile.
 func (j *Job) LaunchPutOff(reason string, unanswered bool, next time.Time) {
 	a := j.Live()
 	a.Internal.Unanswered = a.Internal.Unanswered || unanswered
+	if !j.CancelRequestedAt.IsZero() {
+		return
+	}
 	j.NextAttemptAt = At(next)
 	j.StatusReason = j.sentence("Attempt %d waits to be launched: %s", a.Number, reason)
 }
@@ -126,12 +129,16 @@ func (j *Job) LaunchRefused(cause Cause, reason string, next time.Time) {
 	a := j.Live()
 	a.Cause, a.Reason = cause, j.told(reason)
 	j.refused(cause, reason)
+	j.LaunchMadeNoTask(string(cause)+": "+reason, next)
+}
+
+// LaunchMadeNoTask records that a launch made no task and was refused for no cause of its own: what the attempt was refused for
+// before stands. It is launched anew at next.
+func (j *Job) LaunchMadeNoTask(why string, next time.Time) {
+	a := j.Live()
 	a.Internal.LaunchedAt, a.Internal.CalledAt, a.Internal.NoTaskAt, a.Internal.Unanswered = Time{}, Time{}, Time{}, false
 	j.NextAttemptAt = At(next)
-	if cause != "" {
-		reason = string(cause) + ": " + reason
-	}
-	j.StatusReason = j.sentence("Attempt %d waits to be launched: %s", a.Number, reason)
+	j.StatusReason = j.sentence("Attempt %d waits to be launched: %s", a.Number, why)
 }
 
 // LaunchUnseen records that ListTasks showed no task of a launch that is to be settled. One look alone proves nothing.

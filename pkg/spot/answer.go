@@ -104,8 +104,12 @@ func refused(j *jobs.Job, answer Answer, at Moment) {
 		follow(j, jobs.Exit{}, at)
 		return
 	}
-	wait := jobs.Backoff(refusalBackoff, refusals(j)-1, at.Roll)
-	j.LaunchRefused(answer.Cause, answer.Reason, at.Now.Add(wait))
+	next := at.Now.Add(jobs.Backoff(refusalBackoff, refusals(j)-1, at.Roll))
+	if answer.mayRelaunch() {
+		j.LaunchMadeNoTask(answer.Reason, next)
+		return
+	}
+	j.LaunchRefused(answer.Cause, answer.Reason, next)
 }
 
 // mayRelaunch: the token was used and made no task. Nothing is wrong with the request; a new token may do.
@@ -128,7 +132,7 @@ func NoTaskFound(j *jobs.Job, call Call, times Times, at Moment) Seen {
 	if !j.CancelRequestedAt.IsZero() || ClockOver(j, at.Now, times) != "" {
 		EndUnstarted(j, times, at)
 	} else {
-		j.LaunchRefused(a.Cause, "The launch made no task; its client token has run out.", at.Now)
+		j.LaunchMadeNoTask("The launch made no task; its client token has run out.", at.Now)
 	}
 	return Seen{Changed: true}
 }

@@ -2,6 +2,7 @@ package spot
 
 import (
 	"strings"
+	"time"
 
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 )
@@ -17,10 +18,8 @@ func causeOf(j *jobs.Job, a *jobs.Attempt, t Task) (cause jobs.Cause, reason str
 		return jobs.CauseSucceeded, reason
 	case !j.CancelRequestedAt.IsZero(): // 2
 		return jobs.CauseCancelled, reason
-	case a.Internal.StopCause == jobs.StopNotRunning && stoppedByCall(t): // 3
-		return jobs.CausePlatformFailure, a.Internal.StopCause.Reason()
-	case a.Internal.StopCause != "" && stoppedByCall(t):
-		return jobs.CauseTimedOut, a.Internal.StopCause.Reason()
+	case a.Internal.StopCause != "" && stoppedByCall(t): // 3
+		return causeOfStop(j, a, later(t.StartedAt, a.StartedAt.Time))
 	case noticed: // 4
 		if exitedZero && j.Request.Capacity.ExitZeroOnInterruption == jobs.ExitZeroSucceed {
 			return jobs.CauseSucceeded, reason
@@ -42,6 +41,31 @@ func causeOf(j *jobs.Job, a *jobs.Attempt, t Task) (cause jobs.Cause, reason str
 		return jobs.CauseSucceeded, reason
 	}
 	return jobs.CauseExitNonzero, reason
+}
+
+// causeOfStop tells why an attempt ended whose task was stopped for a clock. That it did not start may have been decided while
+// nobody could look, and be refuted by its own startedAt: then the job did not fail.
+func causeOfStop(j *jobs.Job, a *jobs.Attempt, started time.Time) (jobs.Cause, string) {
+	switch stop := a.Internal.StopCause; {
+	case hadStarted(j, a, started):
+		return jobs.CausePlatformFailure, "The task was stopped for not having started, and had: ECS told so only later."
+	case stop == jobs.StopNotRunning:
+		return jobs.CausePlatformFailure, stop.Reason()
+	default:
+		return jobs.CauseTimedOut, stop.Reason()
+	}
+}
+
+// hadStarted reports whether a stop for not having started was decided of a task that had started in time.
+func hadStarted(j *jobs.Job, a *jobs.Attempt, started time.Time) bool {
+	switch a.Internal.StopCause {
+	case jobs.StopNotRunning:
+		return !started.IsZero()
+	case jobs.StopStartClock:
+		return !started.IsZero() && started.Before(j.Internal.ReadyAt.Time.Add(j.Request.Timeout.StartWithin()))
+	default:
+		return false
+	}
 }
 
 // stoppedByCall reports whether our StopTask may have ended the task. One that exited, failed to start or was ended by ECS itself

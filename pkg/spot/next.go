@@ -71,7 +71,7 @@ func nextOfTask(j *jobs.Job, a *jobs.Attempt, over jobs.StopCause) Step {
 	switch {
 	case a.Status == jobs.AttemptStopping: // ECS has told that it is on its way down
 		return StepDescribe
-	case !j.CancelRequestedAt.IsZero() || a.Internal.StopCause != "":
+	case stopDecided(j, a):
 		return StepStop
 	case over != "":
 		return StepDecideStop
@@ -79,18 +79,23 @@ func nextOfTask(j *jobs.Job, a *jobs.Attempt, over jobs.StopCause) Step {
 	return StepDescribe
 }
 
+// stopDecided reports whether the live attempt is to end. A stop for not having started is taken back by the news that it had.
+func stopDecided(j *jobs.Job, a *jobs.Attempt) bool {
+	return !j.CancelRequestedAt.IsZero() || a.Internal.StopCause != "" && !hadStarted(j, a, a.StartedAt.Time)
+}
+
 // settleAt is from when on ListTasks must show the task of the current launch if there is one: the last call was made at
 // most FunctionTimeout after it was stored, and ECS shows its tasks Settling later. Two lists are read, of tasks that are to run
 // and of those that are to stop, and each may be behind: a task that has just been stopped may be in neither. Where none was
 // shown it is looked for again after Settling more, when the second list must show what had left the first; or after Lost, where
-// the call is that long ago: what it made may have ended and been forgotten, and the event that tells of it may wait in a queue.
+// the call may be that long ago: what it made may have ended and been forgotten, and the event that tells of it may wait in a queue.
 func settleAt(a *jobs.Attempt, times Times) time.Time {
 	called, none := a.Internal.CalledAt.Time, a.Internal.NoTaskAt.Time
 	shown := called.Add(times.FunctionTimeout + times.Settling)
 	switch {
 	case none.IsZero():
 		return shown
-	case none.Sub(called) >= times.Lost:
+	case none.Sub(called) >= times.Lost-times.Settling: // two clocks
 		return later(shown, none.Add(times.Lost))
 	}
 	return later(shown, none.Add(times.Settling))
@@ -179,7 +184,7 @@ func nextDeadline(j *jobs.Job, times Times, now time.Time) time.Time {
 		return time.Time{}
 	}
 	a := j.Live()
-	stopping := !j.CancelRequestedAt.IsZero() || a != nil && a.Internal.StopCause != ""
+	stopping := !j.CancelRequestedAt.IsZero() || a != nil && stopDecided(j, a)
 	launched := a != nil && a.TaskARN == "" && !a.Internal.LaunchedAt.IsZero()
 	switch {
 	case a != nil && a.Unseen(): // the horizon is near enough, and spreads what an outage has left

@@ -1,6 +1,7 @@
 package spot
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/spotbatch/spotbatch/pkg/jobs"
@@ -54,7 +55,7 @@ func TaskSeen(j *jobs.Job, attempt int, t Task, at Moment) Seen {
 		return oldTaskSeen(j, t)
 	}
 	switch {
-	case a.TaskARN == "" && !t.StoppedAt.IsZero() && t.StoppedAt.Before(j.CreatedAt.Time.Add(-clocksApart)):
+	case a.TaskARN == "" && t.olderThan(j):
 		return ignored("a task of an earlier job of this id")
 	case a.TaskARN != "" && a.TaskARN != t.ARN:
 		return strayed(t, "the attempt has another task")
@@ -62,6 +63,12 @@ func TaskSeen(j *jobs.Job, attempt int, t Task, at Moment) Seen {
 		return ignored("an older version of the task's state")
 	}
 	return liveTaskSeen(j, a, t, at)
+}
+
+// olderThan reports whether there was the task before there was the job.
+func (t Task) olderThan(j *jobs.Job) bool {
+	known := cmp.Or(t.CreatedAt, t.StartedAt, t.StoppedAt)
+	return !known.IsZero() && known.Before(j.CreatedAt.Time.Add(-clocksApart))
 }
 
 // clocksApart is more than our clock and ECS's ever differ by.
@@ -188,9 +195,15 @@ func TaskMissing(j *jobs.Job, arn string, times Times, at Moment) Seen {
 	case a.Internal.NoTaskAt.IsZero():
 		j.TaskUnseen(at.Now)
 		return Seen{Changed: true}
-	case at.Now.Before(a.Internal.NoTaskAt.Time.Add(times.Lost)):
+	case !Lost(j, arn, times, at.Now):
 		return ignored("the task's end may still be told")
 	}
 	stopped(j, Task{ARN: arn, LastStatus: taskStopped, StoppedReason: "The task is lost: ECS does not know it."}, at)
 	return Seen{Changed: true, Strays: []string{arn}} // if ECS is wrong it must not run beside the next attempt's
+}
+
+// Lost reports whether TaskMissing would believe now that the live attempt's task is lost, and have it stopped in case it is not.
+func Lost(j *jobs.Job, arn string, times Times, now time.Time) bool {
+	a := j.Live()
+	return a != nil && a.TaskARN == arn && a.Unseen() && !now.Before(a.Internal.NoTaskAt.Time.Add(times.Lost))
 }

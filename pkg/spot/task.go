@@ -22,7 +22,7 @@ type Task struct {
 	StoppedReason string
 	Containers    []Container
 
-	StartedAt, StoppingAt, ExecutionStoppedAt, StoppedAt time.Time
+	CreatedAt, StartedAt, StoppingAt, ExecutionStoppedAt, StoppedAt time.Time
 	// SeenAt is when it was observed: the event's own time.
 	SeenAt time.Time
 }
@@ -61,6 +61,7 @@ type taskDetail struct {
 		ExitCode *int   `json:"exitCode"`
 		Reason   string `json:"reason"`
 	} `json:"containers"`
+	CreatedAt          time.Time `json:"createdAt"`
 	StartedAt          time.Time `json:"startedAt"`
 	StoppingAt         time.Time `json:"stoppingAt"`
 	ExecutionStoppedAt time.Time `json:"executionStoppedAt"`
@@ -77,15 +78,15 @@ func ParseTask(detail []byte, seenAt time.Time) (Task, error) {
 	if d.TaskARN == "" || d.LastStatus == "" {
 		return Task{}, errors.New("task event: detail has no taskArn or no lastStatus")
 	}
-	for _, told := range []time.Time{d.StartedAt, d.StoppingAt, d.ExecutionStoppedAt, d.StoppedAt} {
+	for _, told := range []time.Time{d.CreatedAt, d.StartedAt, d.StoppingAt, d.ExecutionStoppedAt, d.StoppedAt} {
 		if year := told.UTC().Year(); year < 0 || year > 9999 { // by its offset alone; the job would be stored and never read again
 			return Task{}, errNoTime
 		}
 	}
 	t := Task{
 		ARN: d.TaskARN, StartedBy: d.StartedBy, Version: d.Version, LastStatus: d.LastStatus, DesiredStatus: d.DesiredStatus,
-		StopCode: d.StopCode, StoppedReason: d.StoppedReason, StartedAt: d.StartedAt, StoppingAt: d.StoppingAt,
-		ExecutionStoppedAt: d.ExecutionStoppedAt, StoppedAt: d.StoppedAt, SeenAt: seenAt,
+		StopCode: d.StopCode, StoppedReason: d.StoppedReason, CreatedAt: d.CreatedAt, StartedAt: d.StartedAt,
+		StoppingAt: d.StoppingAt, ExecutionStoppedAt: d.ExecutionStoppedAt, StoppedAt: d.StoppedAt, SeenAt: seenAt,
 	}
 	for _, c := range d.Containers {
 		t.Containers = append(t.Containers, Container{Name: c.Name, ExitCode: c.ExitCode, Reason: c.Reason})

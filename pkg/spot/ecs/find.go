@@ -186,7 +186,7 @@ func (l *Launcher) task(in *types.Task) spot.Task {
 		ARN: aws.ToString(in.TaskArn), StartedBy: aws.ToString(in.StartedBy), Version: in.Version,
 		LastStatus: aws.ToString(in.LastStatus), DesiredStatus: aws.ToString(in.DesiredStatus),
 		StopCode: string(in.StopCode), StoppedReason: aws.ToString(in.StoppedReason),
-		StartedAt: aws.ToTime(in.StartedAt), StoppingAt: aws.ToTime(in.StoppingAt),
+		CreatedAt: aws.ToTime(in.CreatedAt), StartedAt: aws.ToTime(in.StartedAt), StoppingAt: aws.ToTime(in.StoppingAt),
 		ExecutionStoppedAt: aws.ToTime(in.ExecutionStoppedAt), StoppedAt: aws.ToTime(in.StoppedAt), SeenAt: l.now(),
 	}
 	for _, c := range in.Containers {

@@ -1,0 +1,185 @@
+package engine_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spotbatch/spotbatch/internal/engine"
+	"github.com/spotbatch/spotbatch/pkg/jobs"
+	"github.com/spotbatch/spotbatch/pkg/spot"
+)
+
+// What a job says is what was: these had an old cause beside a new reason, or blamed the job for what nobody had seen.
+
+const startsWithinTenMinutes = `{"jobName":"report","taskDefinition":"job","timeout":{"startWithinSeconds":600,"attemptDurationSeconds":3600}}`
+
+// TestATaskThatHadStartedIsNotTimedOutForNotStarting: its RUNNING waits in the queue, and DescribeTasks fails for more than the hour
+// after which it is stopped unseen.
+func TestATaskThatHadStartedIsNotTimedOutForNotStarting(t *testing.T) {
+	t.Parallel()
+	for name, request := range map[string]string{"the start clock": startsWithinTenMinutes, "the thirty minutes": plainRequest} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, taskScript{silent: true, forever: true, code: code(143)}, runsOn)
+			ecs := &throttledECS{scriptedECS: w.ecs}
+			w.submit("job-1", request)
+			ecs.away = true
+			for minute := 10; minute < 95; minute++ {
+				w.now = start.Add(time.Duration(minute) * time.Minute)
+				_ = w.sweepBy(ecs) // DescribeTasks fails
+			}
+			w.observe(w.ecs.tasks[0].Task)
+			j := w.job("job-1")
+			if a := j.Attempts[0]; a.Cause != jobs.CausePlatformFailure || !strings.Contains(a.Reason, "and had") || j.Ended() {
+				t.Error(tell(j))
+			}
+		})
+	}
+}
+
+// TestAStopForNotStartingIsTakenBackByTheNewsOfAStart: DescribeTasks is seconds behind when the clock runs out, and StopTask fails.
+func TestAStopForNotStartingIsTakenBackByTheNewsOfAStart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, taskScript{pending: true, silent: true, code: code(143)})
+	w.submit("job-1", startsWithinTenMinutes)
+	w.now = start.Add(601 * time.Second)
+	_ = w.sweepBy(failingStop{w.ecs})
+	task := w.ecs.tasks[0]
+	if w.job("job-1").Live().Internal.StopCause != jobs.StopStartClock {
+		t.Fatal("the clock has not run out")
+	}
+	task.LastStatus, task.StartedAt, task.Version = "RUNNING", start.Add(590*time.Second), task.Version+3
+	w.now = start.Add(603 * time.Second)
+	w.observe(task.Task)
+	w.now = start.Add(15 * time.Minute)
+	w.deliver(func(e *engine.Engine) error { return e.Wake(t.Context(), "job-1") })
+	if j := w.job("job-1"); task.Stopped() || j.Status != jobs.StatusRunning {
+		t.Errorf("it had started 10 s before the clock ran out: %s", tell(j))
+	}
+	w.sweepAt(591*time.Second + time.Hour) // the attempt's clock counts as ever
+	w.observe(task.Task)
+	if a := w.job("job-1").Attempts[0]; a.Cause != jobs.CauseTimedOut || !strings.Contains(a.Reason, "duration") {
+		t.Error(tell(w.job("job-1")))
+	}
+}
+
+// TestACancelledJobDoesNotWaitToBeLaunched: the cancel comes while RunTask is at work.
+func TestACancelledJobDoesNotWaitToBeLaunched(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e := w.engine()
+	e.Launcher = &answeringECS{w.ecs, []func(spot.Launch) spot.Answer{func(spot.Launch) spot.Answer {
+		if _, err := w.engine().Cancel(t.Context(), "job-1", "enough"); err != nil {
+			t.Fatal(err)
+		}
+		return spot.Answer{Kind: spot.AnswerThrottled, Reason: "Rate exceeded"}
+	}}}
+	if _, err := e.Submit(t.Context(), engine.Submission{JobID: "job-1", Body: []byte(plainRequest)}); err != nil {
+		t.Fatal(err)
+	}
+	if j := w.job("job-1"); !j.NextAttemptAt.IsZero() || !strings.HasPrefix(j.StatusReason, "Cancel requested") {
+		t.Errorf("it is launched at %v: %s", j.NextAttemptAt, j.StatusReason)
+	}
+}
+
+// TestALaunchThatMadeNoTaskLeavesTheRefusalBeforeIt: the first launch is refused; the next one is never answered, or its token is
+// another request's.
+func TestALaunchThatMadeNoTaskLeavesTheRefusalBeforeIt(t *testing.T) {
+	t.Parallel()
+	denied := taskScript{answer: &spot.Answer{Kind: spot.AnswerRefused, Cause: jobs.CauseDeploymentFault, Reason: "AccessDeniedException: not yet"}}
+	for name, second := range map[string]spot.Answer{
+		"never answered": {Kind: spot.AnswerNone, Reason: "RunTask gave no answer."}, "another request's": spot.ConflictAnswer(nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, denied)
+			w.submit("job-1", startsWithinTenMinutes)
+			ecs := &answeringECS{w.ecs, nil}
+			for range 100 {
+				ecs.answers = append(ecs.answers, func(spot.Launch) spot.Answer { return second })
+			}
+			for minute := 1; minute < 60 && !w.job("job-1").Ended(); minute++ {
+				w.now = start.Add(time.Duration(minute) * time.Minute)
+				if err := w.sweepBy(ecs); err != nil {
+					t.Fatal(err)
+				}
+			}
+			j := w.job("job-1")
+			a := j.Attempts[0]
+			if j.Cause != jobs.CauseDeploymentFault || a.Cause != j.Cause || a.Reason != "AccessDeniedException: not yet" || a.Launches < 2 {
+				t.Errorf("%s; attempt: %s %s after %d launches", tell(j), a.Cause, a.Reason, a.Launches)
+			}
+		})
+	}
+}
+
+// TestAnEventOfAnEarlierJobOfTheIDIsNotTheNewOnes: it comes days late, while the new job has no task yet.
+func TestAnEventOfAnEarlierJobOfTheIDIsNotTheNewOnes(t *testing.T) {
+	t.Parallel()
+	old := spot.Task{ARN: "arn:aws:ecs:us-east-1:123456789012:task/batch/old", StartedBy: "test/job-1/1", Version: 4, DesiredStatus: "RUNNING"}
+	pending, running := old, old
+	pending.LastStatus, pending.CreatedAt = "PENDING", start.Add(-48*time.Hour)
+	running.LastStatus, running.StartedAt = "RUNNING", start.Add(-48*time.Hour)
+	for _, event := range []spot.Task{pending, running} {
+		w := newWorld(t, taskScript{lost: true, forever: true, code: code(143)}, runsOn)
+		w.submit("job-1", plainRequest)
+		w.observe(event)
+		for _, own := range w.ecs.events {
+			w.observe(own)
+		}
+		if n, j := count(w.ecs.calls, "StopTask"), w.job("job-1"); n > 0 || j.Live().TaskARN != w.ecs.tasks[0].ARN {
+			t.Errorf("%s: %d StopTask; the job has task %s", event.LastStatus, n, j.Live().TaskARN)
+		}
+	}
+}
+
+// TestWhatECSForgotByATrueHourIsNotBelievedAtOnceByAWrongOne: submit's clock, which stored the call, is two minutes ahead of watch's.
+func TestWhatECSForgotByATrueHourIsNotBelievedAtOnceByAWrongOne(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, taskScript{lost: true, code: code(0), stopCode: "EssentialContainerExited"})
+	w.now = start.Add(2 * time.Minute)
+	w.submit("job-1", plainRequest)
+	w.ecs.tasks = nil // it ended within seconds of the true start, and its events wait
+	for minute := 61; minute < 70; minute++ {
+		w.sweepAt(time.Duration(minute) * time.Minute)
+	}
+	w.drain()
+	if n, j := count(w.ecs.calls, "RunTask"), w.job("job-1"); n != 1 || j.Status != jobs.StatusSucceeded {
+		t.Errorf("%d RunTask calls: %s", n, tell(j))
+	}
+}
+
+// TestALostTaskIsStoppedInItsTurn: an outage leaves 200 tasks that ECS does not know, and there is no leave for StopTask.
+func TestALostTaskIsStoppedInItsTurn(t *testing.T) {
+	t.Parallel()
+	const n = 200
+	var script []taskScript
+	for range n {
+		script = append(script, silentForever)
+	}
+	w, h := hooked(t, script...)
+	for i := range n {
+		w.submit(fmt.Sprintf("job-%d", i), plainRequest)
+	}
+	w.ecs.tasks = nil
+	sweep := func(minutes int) {
+		for end := w.now.Add(time.Duration(minutes) * time.Minute); w.now.Before(end); {
+			w.sweepAt(w.now.Sub(start) + time.Minute)
+		}
+	}
+	h.stopWaits = make([]time.Duration, 10_000)
+	for i := range h.stopWaits {
+		h.stopWaits[i] = 5 * time.Minute
+	}
+	sweep(100)
+	if calls := count(w.ecs.calls, "StopTask"); calls > 0 || w.job("job-7").Attempts[0].Status == jobs.AttemptStopped {
+		t.Errorf("%d StopTask calls without leave: %s", calls, tell(w.job("job-7")))
+	}
+	h.stopWaits = nil
+	sweep(6)
+	if calls := count(w.ecs.calls, "StopTask"); calls != n || w.job("job-7").Attempts[0].Cause != jobs.CausePlatformFailure {
+		t.Errorf("%d StopTask calls for %d tasks: %s", calls, n, tell(w.job("job-7")))
+	}
+}
