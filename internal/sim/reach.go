@@ -7,9 +7,22 @@ import (
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 )
 
-// ToReach lists what a campaign must reach at least once, or it has not looked: every fault, every spell, every cause, every
-// move of a job and of an attempt, and the corners that the guards are for.
-func ToReach() []string {
+// enough is how many worlds, drawn without a wish, reach everything.
+const enough = 4000
+
+// Unreached lists what a campaign that was long enough has not reached at least once: it has not looked there.
+func (o Outcome) Unreached() (missed []string) {
+	for _, what := range toReach() {
+		if o.Worlds >= enough && o.Reached[what] == 0 {
+			missed = append(missed, what)
+		}
+	}
+	return missed
+}
+
+// toReach lists every fault, every spell, every cause, every move of a job and of an attempt, and the corners that the guards are
+// for.
+func toReach() []string {
 	list := []string{
 		"DescribeTasks says MISSING", "ECS replays an answer", "ECS had forgotten an attempt's first task", "a launch is settled",
 		"a launch waits for its turn", "a stop waits for its turn", "the launch rate is used up", "a request is rejected", "a save meets a conflict",

@@ -1,10 +1,11 @@
 // Command sim runs campaigns of the simulation: many seeds, each a world of its own.
 //
 // It is responsible for choosing the seeds and for telling what a campaign found: the first failure, made smaller, with its
-// trace, or how often each fault, move and cause was reached. It refuses to judge; internal/sim does. People, `make sim` and
-// the test of the guards call it.
+// trace, or how often each fault, move and cause was reached, and what a long campaign has not reached. It refuses to judge;
+// internal/sim does. People, `make sim` and the test of the guards call it.
 //
-// The invariant it keeps: it exits with 1 if and only if an invariant of the system did not hold, and with 2 if it could not look.
+// The invariant it keeps: it exits with 1 if and only if an invariant of the system did not hold or a long campaign has not
+// reached everything, and with 2 if it could not look.
 package main
 
 import (
@@ -58,7 +59,14 @@ func main() {
 		fmt.Print(sim.Explain(failure))
 		fmt.Printf("again: go run ./internal/sim/cmd/sim -seeds 1 -seed %d -with %q\n", failure.Plan.Seed, with)
 	}
-	if len(out.Failures) > 0 {
+	missed := out.Unreached()
+	if len(c.With) > 0 { // such worlds are for one thing
+		missed = nil
+	}
+	for _, what := range missed {
+		fmt.Println("no world has reached:", what)
+	}
+	if len(out.Failures)+len(missed) > 0 {
 		os.Exit(1)
 	}
 }
