@@ -17,7 +17,12 @@ const roundsMax = 12
 
 // move is the one path of the flow: record the observation, act, and record the act's answer, until nothing is left to do.
 func (e *Engine) move(ctx context.Context, j *jobs.Job, observe observation) (recorded, error) {
-	first, err := e.record(ctx, j, observe, e.permit(ctx))
+	return e.moveBy(ctx, j, observe, e.permit(ctx))
+}
+
+// moveBy is move for who has a permit.
+func (e *Engine) moveBy(ctx context.Context, j *jobs.Job, observe observation, may permit) (recorded, error) {
+	first, err := e.record(ctx, j, observe, may)
 	if err != nil {
 		return first, err
 	}
@@ -80,7 +85,7 @@ func (e *Engine) act(ctx context.Context, j *jobs.Job, what act) (answer observa
 	case actStop:
 		a := j.Live()
 		reason := a.Internal.StopCause.Reason()
-		if !j.CancelRequestedAt.IsZero() { // causeOf asks for it first
+		if !j.CancelRequestedAt.IsZero() { // it decides the cause before any clock does
 			reason = strings.TrimSuffix("Cancelled: "+j.Internal.CancelReason, ": ")
 		}
 		if err := e.Launcher.Stop(ctx, a.TaskARN, reason); err != nil {
@@ -114,10 +119,11 @@ func (e *Engine) settle(ctx context.Context, j *jobs.Job) (answer observation, f
 		return nil, true
 	}
 	return func(j *jobs.Job, at spot.Moment) spot.Seen {
-		if len(tasks) == 0 {
+		seen := spot.TasksSeen(j, call.Attempt, tasks, at)
+		if a := j.Live(); a != nil && a.TaskARN == "" { // none, or an earlier job's alone
 			return spot.NoTaskFound(j, call, e.Times, at)
 		}
-		return spot.TasksSeen(j, call.Attempt, tasks, at)
+		return seen
 	}, false
 }
 
@@ -191,7 +197,7 @@ func (e *Engine) resume(ctx context.Context, j *jobs.Job) (*jobs.Job, error) {
 	if idle && !e.due(j, now) {
 		return j, nil
 	}
-	turn := step == spot.StepStop && j.Internal.CallsFailed == 0 // a stop that waited for its turn needs no look
+	turn := step == spot.StepStop && j.Internal.CallsFailed == 0 && !j.Live().Unseen() // a stop that waited for its turn needs no look
 	if hasTask(j) && !turn && e.due(j, now) {
 		if failed := e.describe(ctx, []*jobs.Job{j}); len(failed) > 0 {
 			return j, errors.Join(failed...)

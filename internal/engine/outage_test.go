@@ -152,3 +152,52 @@ func TestAnEndThatWaitsInTheQueueIsNotALaunchWithoutATask(t *testing.T) {
 		t.Errorf("%d RunTasks: %s", count(w.ecs.calls, "RunTask"), tell(j))
 	}
 }
+
+// TestTwoOutagesAreNoHourOfWaiting: ECS was asked once between them; the event is received after the second, and the sweep before it.
+func TestTwoOutagesAreNoHourOfWaiting(t *testing.T) {
+	t.Parallel()
+	for name, script := range map[string]taskScript{
+		"a task that is not known any more": {code: code(0), stopCode: "EssentialContainerExited"},
+		"a launch that was never answered":  {lost: true, code: code(0), stopCode: "EssentialContainerExited"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, script)
+			w.submit("job-1", plainRequest)
+			w.ecs.tasks = nil
+			w.sweepAt(120 * time.Minute) // the first is over
+			w.sweepAt(190 * time.Minute) // the second is
+			w.sweepAt(191 * time.Minute)
+			w.drain()
+			if j := w.job("job-1"); j.Status != jobs.StatusSucceeded || count(w.ecs.calls, "RunTask") != 1 {
+				t.Errorf("%d RunTasks: %s", count(w.ecs.calls, "RunTask"), tell(j))
+			}
+		})
+	}
+}
+
+// TestTheFirstCallOfALaunchTellsWhatMayBeForgotten: it made the task, and nobody was answered. Later ones, minutes before ListTasks is
+// asked, say nothing of it.
+func TestTheFirstCallOfALaunchTellsWhatMayBeForgotten(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, taskScript{lost: true, code: code(0), stopCode: "EssentialContainerExited"})
+	w.submit("job-1", plainRequest)
+	ecs := &answeringECS{w.ecs, nil}
+	for range 50 {
+		ecs.answers = append(ecs.answers, func(spot.Launch) spot.Answer { return spot.Answer{Kind: spot.AnswerNone, Reason: "ServerException"} })
+	}
+	for minute := 1; minute < 45; minute++ {
+		w.now = start.Add(time.Duration(minute) * time.Minute)
+		if err := w.sweepBy(ecs); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.ecs.tasks = nil // forgotten
+	for minute := 65; minute < 90; minute++ {
+		w.sweepAt(time.Duration(minute) * time.Minute)
+	}
+	w.drain()
+	if j := w.job("job-1"); j.Status != jobs.StatusSucceeded || len(w.ecs.tasks) > 0 {
+		t.Error(tell(j))
+	}
+}

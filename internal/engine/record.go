@@ -42,6 +42,7 @@ func (e *Engine) record(ctx context.Context, j *jobs.Job, observe observation, m
 	for range conflictsMax {
 		at := e.moment()
 		next := j.Clone()
+		spot.AfterOutage(next, e.Times, at.Now)
 		seen := observe(next, at)
 		if !seen.Changed {
 			return recorded{job: j, seen: seen}, nil

@@ -130,7 +130,8 @@ func (e *Engine) describe(ctx context.Context, due []*jobs.Job) []error {
 		if silent != nil && l.task == nil && !l.missing && !e.actsBlind(j) && j.Internal.Unpublished == 0 {
 			return nil // it stays due
 		}
-		_, err := e.move(ctx, j, e.taken(ctx, l))
+		may := e.permit(ctx)
+		_, err := e.moveBy(ctx, j, e.taken(l, may), may)
 		return err
 	})
 	if silent != nil {
@@ -150,15 +151,14 @@ type look struct {
 
 // taken is the observation that a look was taken at a due job. The job may have moved on since, to another task even. A task is
 // believed lost when there is leave to stop it: an outage leaves thousands at once.
-func (e *Engine) taken(ctx context.Context, l *look) observation {
-	turn := sync.OnceValue(func() time.Duration { return e.Pacer.Stop(ctx) })
+func (e *Engine) taken(l *look, may permit) observation {
 	return func(j *jobs.Job, at spot.Moment) spot.Seen {
 		seen := spot.Seen{}
 		switch {
 		case l.task != nil:
 			seen = spot.TaskLooked(j, l.attempt, *l.task, l.asked, e.Times, at)
-		case l.missing && spot.Lost(j, l.arn, e.Times, at.Now) && turn() > 0:
-			dueWithin(j, turn(), at)
+		case l.missing && spot.Lost(j, l.arn, e.Times, at.Now) && may.stop() > 0:
+			dueWithin(j, may.stop(), at)
 			seen.Changed = true
 		case l.missing:
 			seen = spot.TaskMissing(j, l.arn, e.Times, at)

@@ -65,22 +65,32 @@ func TestAStopForNotStartingIsTakenBackByTheNewsOfAStart(t *testing.T) {
 	}
 }
 
-// TestACancelledJobDoesNotWaitToBeLaunched: the cancel comes while RunTask is at work.
+// TestACancelledJobDoesNotWaitToBeLaunched: the cancel comes while RunTask is at work, or once it was throttled.
 func TestACancelledJobDoesNotWaitToBeLaunched(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	e := w.engine()
-	e.Launcher = &answeringECS{w.ecs, []func(spot.Launch) spot.Answer{func(spot.Launch) spot.Answer {
-		if _, err := w.engine().Cancel(t.Context(), "job-1", "enough"); err != nil {
+	for _, meanwhile := range []bool{true, false} {
+		w := newWorld(t)
+		cancel := func() {
+			if _, err := w.engine().Cancel(t.Context(), "job-1", "enough"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e := w.engine()
+		e.Launcher = &answeringECS{w.ecs, []func(spot.Launch) spot.Answer{func(spot.Launch) spot.Answer {
+			if meanwhile {
+				cancel()
+			}
+			return spot.Answer{Kind: spot.AnswerThrottled, Reason: "Rate exceeded"}
+		}}}
+		if _, err := e.Submit(t.Context(), engine.Submission{JobID: "job-1", Body: []byte(plainRequest)}); err != nil {
 			t.Fatal(err)
 		}
-		return spot.Answer{Kind: spot.AnswerThrottled, Reason: "Rate exceeded"}
-	}}}
-	if _, err := e.Submit(t.Context(), engine.Submission{JobID: "job-1", Body: []byte(plainRequest)}); err != nil {
-		t.Fatal(err)
-	}
-	if j := w.job("job-1"); !j.NextAttemptAt.IsZero() || !strings.HasPrefix(j.StatusReason, "Cancel requested") {
-		t.Errorf("it is launched at %v: %s", j.NextAttemptAt, j.StatusReason)
+		if !meanwhile {
+			cancel()
+		}
+		if j := w.job("job-1"); !j.NextAttemptAt.IsZero() || !strings.HasPrefix(j.StatusReason, "Cancel requested") {
+			t.Errorf("cancelled meanwhile: %v; it is launched at %v: %s", meanwhile, j.NextAttemptAt, j.StatusReason)
+		}
 	}
 }
 
@@ -181,5 +191,91 @@ func TestALostTaskIsStoppedInItsTurn(t *testing.T) {
 	sweep(6)
 	if calls := count(w.ecs.calls, "StopTask"); calls != n || w.job("job-7").Attempts[0].Cause != jobs.CausePlatformFailure {
 		t.Errorf("%d StopTask calls for %d tasks: %s", calls, n, tell(w.job("job-7")))
+	}
+}
+
+// TestAStopThatWasTakenBackIsNotTheCauseOfWhatEndsTheTaskLater: it runs on for half an hour, and then something else ends it.
+func TestAStopThatWasTakenBackIsNotTheCauseOfWhatEndsTheTaskLater(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]struct {
+		code, reason string
+		want         jobs.Cause
+	}{
+		"Spot":    {"SpotInterruption", "Your Spot Task was interrupted.", jobs.CauseSpotInterruption},
+		"by hand": {"UserInitiated", "Task stopped by user", jobs.CauseCancelled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, taskScript{pending: true, silent: true, code: code(143)})
+			w.submit("job-1", startsWithinTenMinutes)
+			w.now = start.Add(601 * time.Second)
+			_ = w.sweepBy(failingStop{w.ecs})
+			task := w.ecs.tasks[0]
+			if w.job("job-1").Live().Internal.StopCause != jobs.StopStartClock {
+				t.Fatal("the clock has not run out")
+			}
+			task.LastStatus, task.StartedAt, task.Version = "RUNNING", start.Add(590*time.Second), task.Version+3
+			w.now = start.Add(603 * time.Second)
+			w.observe(task.Task)
+			w.now = start.Add(40 * time.Minute)
+			n := count(w.ecs.calls, "StopTask")
+			w.ecs.stop(task, end.code, end.reason)
+			w.observe(task.Task)
+			if a := w.job("job-1").Attempts[0]; a.Cause != end.want || n != 0 {
+				t.Errorf("want %s; StopTask calls that reached ECS %d: %s %q", end.want, n, a.Cause, a.Reason)
+			}
+		})
+	}
+}
+
+// TestATaskOfAnEarlierJobDoesNotKeepALaunchFromBeingSettled: it runs still; the new job's launch was never answered and made none.
+func TestATaskOfAnEarlierJobDoesNotKeepALaunchFromBeingSettled(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.ecs.tasks = []*fakeTask{{script: taskScript{forever: true, silent: true}, Task: spot.Task{
+		ARN: "arn:aws:ecs:us-east-1:123456789012:task/batch/old", StartedBy: "test/job-1/1", Version: 4,
+		LastStatus: "RUNNING", DesiredStatus: "RUNNING", CreatedAt: start.Add(-2 * time.Hour), StartedAt: start.Add(-2 * time.Hour),
+	}}}
+	e := w.engine()
+	e.Launcher = &answeringECS{w.ecs, []func(spot.Launch) spot.Answer{func(spot.Launch) spot.Answer {
+		return spot.Answer{Kind: spot.AnswerNone, Reason: "time-out"}
+	}}}
+	if _, err := e.Submit(t.Context(), engine.Submission{JobID: "job-1", Body: []byte(plainRequest)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.engine().Cancel(t.Context(), "job-1", "enough"); err != nil {
+		t.Fatal(err)
+	}
+	for minute := range 60 {
+		w.sweepAt(time.Duration(minute) * time.Minute)
+	}
+	if j := w.job("job-1"); j.Status != jobs.StatusCancelled {
+		t.Errorf("an hour and %d ListTasks later: %s", count(w.ecs.calls, "ListTasks"), tell(j))
+	}
+}
+
+// TestALostTaskOfACancelledJobEndsAtItsTurn: leave to stop it is there at each turn, but not when the sweep comes by.
+func TestALostTaskOfACancelledJobEndsAtItsTurn(t *testing.T) {
+	t.Parallel()
+	w, h := hooked(t, silentForever)
+	w.submit("job-1", plainRequest)
+	w.ecs.tasks = nil
+	w.sweepAt(20 * time.Minute) // ECS does not know the task
+	if _, err := w.engine().Cancel(t.Context(), "job-1", "enough"); err != nil {
+		t.Fatal(err)
+	}
+	stops, asked := count(w.ecs.calls, "StopTask"), 0
+	for minute := 21; asked == 0 && minute < 200; minute++ {
+		h.stopWaits, h.askedStop = []time.Duration{3 * time.Minute, 3 * time.Minute}, 0
+		w.sweepAt(time.Duration(minute) * time.Minute)
+		if asked = h.askedStop; minute < 80 {
+			asked = 0 // a stop that waits for its turn
+		}
+	}
+	h.stopWaits = nil
+	w.now = w.job("job-1").Internal.DueAt.Time // its turn
+	w.deliver(func(e *engine.Engine) error { return e.Wake(t.Context(), "job-1") })
+	if j := w.job("job-1"); j.Status != jobs.StatusCancelled || asked != 1 || count(w.ecs.calls, "StopTask") != stops+1 {
+		t.Errorf("%d turns, %d StopTask calls: %s", asked, count(w.ecs.calls, "StopTask")-stops, tell(j))
 	}
 }

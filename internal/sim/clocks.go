@@ -13,7 +13,7 @@ import (
 // checkDecided checks that a clock stops nothing that has kept it, and is decided by who has looked.
 func (w *World) checkDecided(before, after *jobs.Job) {
 	a := after.Live()
-	if before == nil || a == nil || a.Internal.StopCause == "" || before.Live() == nil || before.Live().Internal.StopCause != "" {
+	if before == nil || a == nil || a.Internal.StopCause == "" || before.Live() == nil || before.Live().Internal.StopCause == a.Internal.StopCause {
 		return
 	}
 	w.sometimes("decided: " + string(a.Internal.StopCause))

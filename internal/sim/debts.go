@@ -126,7 +126,7 @@ func toStop(j *jobs.Job) bool {
 		return false
 	}
 	a := j.Live()
-	decided := !j.CancelRequestedAt.IsZero() || a.Internal.StopCause != ""
+	decided := !j.CancelRequestedAt.IsZero() || stops(j, a)
 	return decided && a.TaskARN != "" && a.Status != jobs.AttemptStopping
 }
 
@@ -165,4 +165,17 @@ func (p *process) checkPaid() {
 		p.w.fail("a failed call is made again soon", p.owes.again, "%s leaves it to the due time", p.name)
 	}
 	p.owes = debts{}
+}
+
+// stops reports whether a clock's stop stands: one for not having started is taken back by the news of a start in time.
+func stops(j *jobs.Job, a *jobs.Attempt) bool {
+	switch started := a.StartedAt; a.Internal.StopCause {
+	case "":
+		return false
+	case jobs.StopNotRunning:
+		return started.IsZero()
+	case jobs.StopStartClock:
+		return started.IsZero() || !started.Before(j.Internal.ReadyAt.Time.Add(j.Request.Timeout.StartWithin()))
+	}
+	return true
 }

@@ -83,7 +83,7 @@ func (w *World) checkUntold(t *task) {
 func (w *World) checkLost(j *jobs.Job, a *jobs.Attempt, t *task) {
 	known := map[jobs.Cause]bool{
 		jobs.CausePlatformFailure: true, jobs.CauseCancelled: !j.CancelRequestedAt.IsZero(),
-		jobs.CauseTimedOut: a.Internal.StopCause != "", jobs.CauseSpotInterruption: t.noticed && !a.InterruptedAt.IsZero(),
+		jobs.CauseTimedOut: a.Internal.StopCause != jobs.StopNotRunning && stops(j, a), jobs.CauseSpotInterruption: t.noticed && !a.InterruptedAt.IsZero(),
 	}
 	if !known[a.Cause] {
 		w.fail("a lost task's attempt ends for what was known of it", j.JobID, "attempt %d ended as %s (%s), its task as %s", a.Number,
@@ -93,6 +93,10 @@ func (w *World) checkLost(j *jobs.Job, a *jobs.Attempt, t *task) {
 
 // cause is why a stopped task ended, told from what happened and not from what ECS says of it.
 func (t *task) cause(j *jobs.Job, a *jobs.Attempt) jobs.Cause {
+	stop := a.Internal.StopCause
+	if t.hadStarted(j, a) && (t.noticed || t.byHand) { // it was taken back
+		stop = ""
+	}
 	var code *int
 	if len(t.Containers) > 0 {
 		code = t.Containers[0].ExitCode
@@ -103,9 +107,9 @@ func (t *task) cause(j *jobs.Job, a *jobs.Attempt) jobs.Cause {
 		return jobs.CauseSucceeded
 	case !j.CancelRequestedAt.IsZero():
 		return jobs.CauseCancelled
-	case (a.Internal.StopCause == jobs.StopNotRunning || t.hadStarted(j, a)) && !t.ending:
+	case (stop == jobs.StopNotRunning || stop != "" && t.hadStarted(j, a)) && !t.ending:
 		return jobs.CausePlatformFailure
-	case a.Internal.StopCause != "" && !t.ending:
+	case stop != "" && !t.ending:
 		return jobs.CauseTimedOut
 	case t.noticed && zero && j.Request.Capacity.ExitZeroOnInterruption == jobs.ExitZeroSucceed:
 		return jobs.CauseSucceeded
@@ -127,8 +131,8 @@ func (t *task) cause(j *jobs.Job, a *jobs.Attempt) jobs.Cause {
 
 // hadStarted reports whether a stop for not having started in time was wrong.
 func (t *task) hadStarted(j *jobs.Job, a *jobs.Attempt) bool {
-	return a.Internal.StopCause == jobs.StopStartClock && t.ran &&
-		t.StartedAt.Before(j.Internal.ReadyAt.Time.Add(j.Request.Timeout.StartWithin()))
+	return t.ran && (a.Internal.StopCause == jobs.StopNotRunning || a.Internal.StopCause == jobs.StopStartClock &&
+		t.StartedAt.Before(j.Internal.ReadyAt.Time.Add(j.Request.Timeout.StartWithin())))
 }
 
 // checkBudgets checks that everything has a limit.

@@ -63,13 +63,18 @@ func mutants() []mutant {
 		}},
 		{Guard: "settling: what ECS may have forgotten is believed never to have been", With: "item sick=0.5,RunTask late=0.5,event lost=0,killed=0,runs on=0", Edits: []edit{{
 			"pkg/spot/next.go",
-			"case none.Sub(called) >= times.Lost-times.Settling:",
+			"case none.Sub(first) >= times.Lost-times.Settling:",
 			"case false:",
+		}}},
+		{Guard: "settling: what ECS may have forgotten is told by the latest call alone", Edits: []edit{{
+			"pkg/spot/next.go",
+			"case none.Sub(first) >= times.Lost-times.Settling:",
+			"case none.Sub(called) >= times.Lost-times.Settling && !first.IsZero():",
 		}}},
 		{Guard: "settling: counted from the first call and not the latest", Edits: []edit{{
 			"pkg/spot/next.go",
-			"called, none := a.Internal.CalledAt.Time, ",
-			"called, none := a.Internal.LaunchedAt.Time, ",
+			"first, called, none := a.Internal.LaunchedAt.Time, a.Internal.CalledAt.Time, ",
+			"first, called, none := a.Internal.LaunchedAt.Time, a.Internal.LaunchedAt.Time, ",
 		}}},
 		{Guard: "cancel settling: a launch without an answer is ended at once", Edits: []edit{{
 			"pkg/spot/next.go",
@@ -94,6 +99,11 @@ func mutants() []mutant {
 			"pkg/spot/observe.go",
 			"case a.Internal.NoTaskAt.IsZero():",
 			"case false:",
+		}}},
+		{Guard: "missing: an hour in which nobody could look counts", With: "item sick=0.5,event lost=1,runs on=0", Edits: []edit{{
+			"internal/engine/record.go",
+			"spot.AfterOutage(next, e.Times, at.Now)",
+			"",
 		}}},
 		{Guard: "due time: none while a task runs", Edits: []edit{
 			{

@@ -10,6 +10,9 @@ import (
 
 // That ECS shows no task proves something only once it must show one, and only if what it has forgotten would have been told.
 
+// lookedAtLeast is how often a job is looked at, at the least, unless nobody can: two of the longest waits.
+const lookedAtLeast = 30 * time.Minute
+
 // checkProof checks what a save concludes from ListTasks and MISSING.
 func (w *World) checkProof(before, after *jobs.Job) {
 	if before == nil || before.Live() == nil || w.acting == nil {
@@ -35,10 +38,13 @@ func (w *World) checkProof(before, after *jobs.Job) {
 		(is.Internal.LaunchedAt.IsZero() || is.Launches > was.Launches || is.Number != was.Number || is.Status == jobs.AttemptStopped && is.TaskARN == "")
 	lost := is.Status == jobs.AttemptStopped && strings.HasPrefix(is.Reason, "The task is lost")
 	switch {
-	case gaveUp && none.Sub(was.Internal.CalledAt.Time) < forgets-w.skews():
+	case gaveUp && none.Sub(was.Internal.LaunchedAt.Time) < forgets-w.skews():
 		early("given up", none.Time.Add(spot.AWSTimes().Settling))
 	case gaveUp, lost:
 		early("given up", none.Time.Add(forgets))
+	}
+	if away := w.now.Sub(before.Internal.SavedAt.Time); lost && away > lookedAtLeast+w.skews() {
+		w.fail("an hour of waiting is one in which events were taken in", after.JobID, "lost after %v in which nobody looked", away)
 	}
 	if (gaveUp || lost) && none.IsZero() {
 		w.fail("ECS has its time to show a task", after.JobID, "given up at once: %s", brief(after))
@@ -52,7 +58,7 @@ func (w *World) checkProof(before, after *jobs.Job) {
 func (w *World) checkSettle(p *process, startedBy string) {
 	jobID, attempt, _ := spot.Owner(runner, startedBy)
 	j := w.table.items[jobID]
-	if a := j.Live(); a != nil && a.Number == attempt && a.TaskARN == "" && !a.Internal.CalledAt.IsZero() && w.plan.Strength[ClockWrong] == 0 {
+	if a := j.Live(); a != nil && a.Number == attempt && a.Launches == p.launch && a.TaskARN == "" && !a.Internal.CalledAt.IsZero() && w.plan.Strength[ClockWrong] == 0 {
 		if age := p.now().Sub(a.Internal.CalledAt.Time); age < functionTimeout+spot.AWSTimes().Settling {
 			w.fail("a launch is settled in its time", j.JobID, "%s asks ListTasks %v after RunTask", p.name, age)
 		}
@@ -62,7 +68,7 @@ func (w *World) checkSettle(p *process, startedBy string) {
 // checkDue checks that a job is due no later than when something is to be done for it.
 func (w *World) checkDue(j *jobs.Job) {
 	a := j.Live()
-	stopping := !j.CancelRequestedAt.IsZero() || a != nil && a.Internal.StopCause != ""
+	stopping := !j.CancelRequestedAt.IsZero() || a != nil && stops(j, a)
 	switch {
 	case j.Ended():
 		return
@@ -109,7 +115,7 @@ func (w *World) settledAt(a *jobs.Attempt) time.Time {
 	switch {
 	case none.IsZero():
 		return settled
-	case none.Sub(called) >= forgets-spot.AWSTimes().Settling:
+	case none.Sub(a.Internal.LaunchedAt.Time) >= forgets-spot.AWSTimes().Settling:
 		return latest(settled, none.Add(forgets))
 	}
 	return latest(settled, none.Add(spot.AWSTimes().Settling))

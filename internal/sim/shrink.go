@@ -18,8 +18,8 @@ func Shrink(p Plan) Plan {
 	}
 	for smaller := true; smaller; {
 		smaller = false
-		for _, next := range p.smaller() {
-			next := next(p)
+		for _, without := range p.smaller() {
+			next := without(p)
 			if v := Run(next).Violation; v != nil && v.Invariant == failed.Invariant {
 				p, smaller = next, true
 			}
@@ -36,10 +36,10 @@ func (p Plan) smaller() (ways []func(Plan) Plan) {
 		}
 	}
 	for _, spell := range p.Spells {
-		ways = append(ways, func(p Plan) Plan { p.Spells = without(p.Spells, spell); return p })
+		ways = append(ways, func(p Plan) Plan { p.Spells = except(p.Spells, spell); return p })
 	}
 	for _, number := range p.Jobs {
-		ways = append(ways, func(p Plan) Plan { p.Jobs = without(p.Jobs, number); return p })
+		ways = append(ways, func(p Plan) Plan { p.Jobs = except(p.Jobs, number); return p })
 	}
 	if p.Chaos > 10*time.Minute {
 		ways = append(ways, func(p Plan) Plan { p.Chaos /= 2; return p })
@@ -47,7 +47,7 @@ func (p Plan) smaller() (ways []func(Plan) Plan) {
 	return ways
 }
 
-func without[T comparable](list []T, one T) []T {
+func except[T comparable](list []T, one T) []T {
 	return slices.DeleteFunc(slices.Clone(list), func(each T) bool { return each == one })
 }
 
@@ -60,7 +60,7 @@ func Explain(r Report) string {
 	}
 	traced := RunTraced(p, small.Violation.JobID)
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d fails: %v\n", p.Seed, r.Violation)
+	fmt.Fprintf(&b, "seed %d fails: %v\n", p.Seed, small.Violation)
 	fmt.Fprintf(&b, "made smaller, it is jobs %v in %v:\n", p.Jobs, p.Chaos)
 	for f, strength := range p.Strength {
 		if strength > 0 {

@@ -46,12 +46,13 @@ func TestALongCampaignThatHasNotBeenEverywhereSaysWhere(t *testing.T) {
 // saved by who makes no call, 686 and 737; wake-ups that beget wake-ups, 4178; a wait that was over and hid the second look at
 // ListTasks, 3016758) or in the world: a task that ECS had forgotten before anybody could ask, which its job cannot know of,
 // and a caller or an answer that is slower than the next launch, or than the job's due time. Worlds have changed since the first eight, and
-// tests of the engine and guards hold what they had found. 1820: a task that ECS had forgotten, of which RunTask's answer was lost.
+// tests of the engine and guards hold what they had found. 1820: a task that ECS had forgotten, of which RunTask's answer was lost;
+// 20138380 and 20339873: the same after a second outage, and behind later calls.
 func TestWhatEarlierCampaignsFoundStaysMended(t *testing.T) {
 	t.Parallel()
 	for _, seed := range []uint64{
 		686, 737, 4178, 1_004_357, 1_007_634, 1_049_907, 1_107_345, 1_192_956, 3_016_758, 3_054_582, 5_069_979, 6_024_934,
-		8_003_463, 8_018_016, 9_000_610, 9_138_608, 9_152_992, 10_150_680, 10_161_913, 1820, 607_853,
+		8_003_463, 8_018_016, 9_000_610, 9_138_608, 9_152_992, 10_150_680, 10_161_913, 1820, 607_853, 20_029_157, 20_138_380, 20_339_873,
 	} {
 		for _, failure := range (sim.Campaign{First: seed, Seeds: 1, Parallel: 1}).Run().Failures {
 			t.Error(sim.Explain(failure))

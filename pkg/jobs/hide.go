@@ -53,33 +53,30 @@ func hide(text string, values []string) string {
 		}
 	}
 	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) })
-	text, cut := strings.CutSuffix(text, ellipsis)
 	for _, form := range forms {
-		text = hideEnd(strings.ReplaceAll(text, form, hidden), form)
-		parts := strings.Split(text, ": ") // of several reasons each may have been cut
-		for i, part := range parts {
-			parts[i] = hideEnd(part, form)
-		}
-		text = strings.Join(parts, ": ")
-	}
-	if cut {
-		text += ellipsis
+		text = hideCut(strings.ReplaceAll(text, form, hidden), form)
 	}
 	return text
 }
 
-// hideEnd hides the beginning of a value that stands at a text's end, if it is long enough to tell.
-func hideEnd(text, value string) string {
+// hideCut hides the beginning of a value that was cut, if it is long enough to tell: what follows it is the text's end, an ellipsis
+// or the next of several reasons.
+func hideCut(text, value string) string {
 	head := string([]rune(value)[:hiddenMin])
 	for from := 0; ; {
 		at := strings.Index(text[from:], head)
 		if at < 0 {
 			return text
 		}
-		if from += at; strings.HasPrefix(value, text[from:]) {
-			return text[:from] + hidden
+		from += at
+		end := from + len(head)
+		for end < len(text) && end-from < len(value) && text[end] == value[end-from] {
+			end++
 		}
-		from += len(head)
+		if rest := text[end:]; rest == "" || strings.HasPrefix(rest, ellipsis) || strings.HasPrefix(rest, ": ") {
+			text, end = text[:from]+hidden+rest, from+len(hidden)
+		}
+		from = end
 	}
 }
 

@@ -280,7 +280,7 @@ func (j *Job) End(status Status, cause Cause, reason string, now time.Time) {
 // RequestCancel stores the wish; the job becomes CANCELLED only when no task can exist. The first request counts.
 func (j *Job) RequestCancel(reason string, now time.Time) {
 	if j.CancelRequestedAt.IsZero() {
-		j.CancelRequestedAt = At(now)
+		j.CancelRequestedAt, j.NextAttemptAt = At(now), Time{}
 		j.Internal.CancelReason = j.told(reason)
 		j.StatusReason = "Cancel requested; waiting until no task of the job exists."
 	}

@@ -1,6 +1,7 @@
 package spot
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -18,8 +19,8 @@ func causeOf(j *jobs.Job, a *jobs.Attempt, t Task) (cause jobs.Cause, reason str
 		return jobs.CauseSucceeded, reason
 	case !j.CancelRequestedAt.IsZero(): // 2
 		return jobs.CauseCancelled, reason
-	case a.Internal.StopCause != "" && stoppedByCall(t): // 3
-		return causeOfStop(j, a, later(t.StartedAt, a.StartedAt.Time))
+	case a.Internal.StopCause != "" && stoppedByCall(t) && !takenBack(j, a, t): // 3
+		return causeOfStop(j, a, cmp.Or(t.StartedAt, a.StartedAt.Time))
 	case noticed: // 4
 		if exitedZero && j.Request.Capacity.ExitZeroOnInterruption == jobs.ExitZeroSucceed {
 			return jobs.CauseSucceeded, reason
@@ -54,6 +55,11 @@ func causeOfStop(j *jobs.Job, a *jobs.Attempt, started time.Time) (jobs.Cause, s
 	default:
 		return jobs.CauseTimedOut, stop.Reason()
 	}
+}
+
+// takenBack reports whether a stop was refuted, and what ended the task is none of it: ECS shows StopTask's reason as the task's.
+func takenBack(j *jobs.Job, a *jobs.Attempt, t Task) bool {
+	return hadStarted(j, a, cmp.Or(t.StartedAt, a.StartedAt.Time)) && t.StoppedReason != a.Internal.StopCause.Reason()
 }
 
 // hadStarted reports whether a stop for not having started was decided of a task that had started in time.

@@ -71,7 +71,7 @@ func TestCauseOfAStoppedTaskThatRan(t *testing.T) {
 		"the attempt's clock ran out":                  {stoppedTask(stopUserInitiated, "x", exit(143), ""), do(timedOut), jobs.CauseTimedOut},
 		"the clock ran out and it exited 0 at SIGTERM": {stoppedTask(stopUserInitiated, "x", exit(0), ""), do(timedOut), jobs.CauseTimedOut},
 		"the clock ran out as Spot took it":            {stoppedTask(stopSpot, spotReason, exit(143), ""), do(timedOut), jobs.CauseTimedOut},
-		"stopped by us because it never ran":           {stoppedTask(stopUserInitiated, "x", nil, ""), do(notRunning), jobs.CausePlatformFailure},
+		"stopped by us because it never ran":           {stoppedTask(stopUserInitiated, jobs.StopNotRunning.Reason(), nil, ""), do(notRunning), jobs.CausePlatformFailure},
 		"Spot, as AWS says it now":                     {stoppedTask(stopSpot, spotReason, exit(143), ""), nil, jobs.CauseSpotInterruption},
 		"Spot, as AWS said it in 2023":                 {stoppedTask(stopSpotUntil2023, spotReason, exit(137), ""), nil, jobs.CauseSpotInterruption},
 		"Spot without any stop code":                   {stoppedTask("", spotReason, exit(1), ""), nil, jobs.CauseSpotInterruption},

@@ -88,17 +88,27 @@ func stopDecided(j *jobs.Job, a *jobs.Attempt) bool {
 // most FunctionTimeout after it was stored, and ECS shows its tasks Settling later. Two lists are read, of tasks that are to run
 // and of those that are to stop, and each may be behind: a task that has just been stopped may be in neither. Where none was
 // shown it is looked for again after Settling more, when the second list must show what had left the first; or after Lost, where
-// the call may be that long ago: what it made may have ended and been forgotten, and the event that tells of it may wait in a queue.
+// the launch's first call may be that long ago: what it made may have ended and been forgotten, and the event that tells of it may
+// wait in a queue.
 func settleAt(a *jobs.Attempt, times Times) time.Time {
-	called, none := a.Internal.CalledAt.Time, a.Internal.NoTaskAt.Time
+	first, called, none := a.Internal.LaunchedAt.Time, a.Internal.CalledAt.Time, a.Internal.NoTaskAt.Time
 	shown := called.Add(times.FunctionTimeout + times.Settling)
 	switch {
 	case none.IsZero():
 		return shown
-	case none.Sub(called) >= times.Lost-times.Settling: // two clocks
+	case none.Sub(first) >= times.Lost-times.Settling: // two clocks
 		return later(shown, none.Add(times.Lost))
 	}
 	return later(shown, none.Add(times.Settling))
+}
+
+// AfterOutage has the wait for the end of a task that ECS does not show begin anew, where nobody has saved the job for two of the
+// longest waits: then nobody has taken events in either. It is for whoever is about to change the job.
+func AfterOutage(j *jobs.Job, times Times, now time.Time) {
+	a := j.Live()
+	if a != nil && !a.Internal.NoTaskAt.IsZero() && now.Sub(j.Internal.SavedAt.Time) > 2*(times.Horizon+times.HorizonJitter) {
+		a.Internal.NoTaskAt = jobs.At(now)
+	}
 }
 
 // ClockOver tells which of the job's clocks has run out, of several the one that did first; "" = none. A task that is being stopped

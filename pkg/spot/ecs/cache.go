@@ -3,6 +3,7 @@ package ecs
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"time"
 )
@@ -19,11 +20,17 @@ type cache[T any] struct {
 
 // kept is an answer that is being asked for until done is closed, and kept from then on.
 type kept[T any] struct {
-	askedAt time.Time
-	done    chan struct{}
-	answer  T
-	err     error
+	until  time.Time
+	done   chan struct{}
+	answer T
+	err    error
 }
+
+var (
+	errNotAsked = errors.New("ECS was not asked")
+	// errTooMany is an answer, and kept like one: to ask again costs as much.
+	errTooMany = errors.New("there are too many tasks")
+)
 
 // get returns what is kept of a name for no longer than a while, or else what ask tells. It counts from when ECS was asked: the
 // answer is no younger than that.
@@ -33,8 +40,9 @@ func (c *cache[T]) get(
 	for {
 		entry, asks := c.entry(name, now(), while)
 		if asks {
+			defer c.finish(name, entry)
+			entry.err = errNotAsked // should ask panic
 			entry.answer, entry.err = ask()
-			c.finish(name, entry)
 			return entry.answer, entry.err
 		}
 		select {
@@ -53,16 +61,17 @@ func (c *cache[T]) get(
 func (c *cache[T]) entry(name string, now time.Time, while time.Duration) (entry *kept[T], asks bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if entry, ok := c.byName[name]; ok && now.Sub(entry.askedAt) < while {
+	if entry, ok := c.byName[name]; ok && now.Before(entry.until) {
 		return entry, false
 	}
 	if c.byName == nil {
 		c.byName = map[string]*kept[T]{}
 	}
+	maps.DeleteFunc(c.byName, func(_ string, old *kept[T]) bool { return !now.Before(old.until) }) // an answer may be large
 	if len(c.byName) >= keptMax {
-		c.dropOldest()
+		c.dropSoonest()
 	}
-	entry = &kept[T]{askedAt: now, done: make(chan struct{})}
+	entry = &kept[T]{until: now.Add(while), done: make(chan struct{})}
 	c.byName[name] = entry
 	return entry, true
 }
@@ -71,18 +80,19 @@ func (c *cache[T]) entry(name string, now time.Time, while time.Duration) (entry
 func (c *cache[T]) finish(name string, entry *kept[T]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if entry.err != nil && c.byName[name] == entry {
+	if entry.err != nil && !errors.Is(entry.err, errTooMany) && c.byName[name] == entry {
 		delete(c.byName, name)
 	}
 	close(entry.done)
 }
 
-func (c *cache[T]) dropOldest() {
-	oldest := ""
+// dropSoonest drops the answer that would be kept for the shortest.
+func (c *cache[T]) dropSoonest() {
+	soonest := ""
 	for name, entry := range c.byName {
-		if oldest == "" || entry.askedAt.Before(c.byName[oldest].askedAt) {
-			oldest = name
+		if soonest == "" || entry.until.Before(c.byName[soonest].until) {
+			soonest = name
 		}
 	}
-	delete(c.byName, oldest)
+	delete(c.byName, soonest)
 }

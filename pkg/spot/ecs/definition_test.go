@@ -97,6 +97,21 @@ func TestCallersAtTheSameTimeAskOnce(t *testing.T) {
 	})
 }
 
+func TestWhoPanicsWhileAskingLeavesNobodyWaiting(t *testing.T) {
+	t.Parallel()
+	var c cache[int]
+	get := func(ask func() (int, error)) (int, error) {
+		return c.get(t.Context(), "name", time.Now, time.Minute, ask)
+	}
+	func() {
+		defer func() { _ = recover() }()
+		_, _ = get(func() (int, error) { panic("x") })
+	}()
+	if n, err := get(func() (int, error) { return 7, nil }); n != 7 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+}
+
 func TestAnErrorIsToldToWhoWaitsAndNotKept(t *testing.T) {
 	t.Parallel()
 	asking(t, func(t *testing.T, l *Launcher, r *registry) {

@@ -111,10 +111,10 @@ func (l *Launcher) Find(ctx context.Context, startedBy, taskDefinition string) (
 
 const (
 	// stoppedKept is how long the stopped tasks of a family are kept, so that an outage that leaves many launches of one family to
-	// be settled costs one look and not one for each. Settling has minutes to spare.
+	// be settled costs one look and not one for each. Settling is so much shorter by it.
 	stoppedKept = 15 * time.Second
-	// stoppedMax is how many stopped tasks of a family are looked at, in a hundred calls, which is what ECS takes at once. ECS shows a
-	// stopped task for an hour: a family that ends more in that time has its launches settled by events, or once it is calmer.
+	// stoppedMax is how many stopped tasks of a family are looked at, in 100 to 150 calls: ECS takes 100 at once and 20 a second. It
+	// shows a stopped task for an hour: a family that ends more in that time has its launches settled by events, or once it is calmer.
 	// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html
 	stoppedMax = 5000
 )
@@ -174,7 +174,7 @@ func (l *Launcher) list(ctx context.Context, in *ecs.ListTasksInput) ([]string, 
 			return nil, fmt.Errorf("list tasks: %w", err)
 		}
 		if arns = append(arns, page.TaskArns...); len(arns) > stoppedMax {
-			return nil, fmt.Errorf("list tasks: there are more than %d", stoppedMax)
+			return nil, fmt.Errorf("list tasks: %w: more than %d", errTooMany, stoppedMax)
 		}
 	}
 	return arns, nil

@@ -3,7 +3,7 @@
 //
 // It is responsible for building each request, for reading all three ways in which RunTask says no (an error, failures[],
 // nothing at all), for adopting tasks from a ConflictException, for finding the tasks of an old launch, and for keeping task
-// definitions for a while. It refuses to decide anything about a job or to retry RunTask: an answer goes back to
+// definitions and a family's stopped tasks for a while. It refuses to decide anything about a job or to retry RunTask: an answer goes back to
 // internal/engine, its caller, as an observation. DescribeCluster is for whoever examines a deployment.
 //
 // The invariant it keeps: an answer that does not prove that no task exists is never reported as a refusal.
