@@ -64,7 +64,7 @@ func mutants() []mutant {
 		{Guard: "settling: what ECS may have forgotten is believed never to have been", With: "item sick=0.5,RunTask late=0.5,event lost=0,killed=0,runs on=0", Edits: []edit{{
 			"pkg/spot/next.go",
 			"case none.Sub(first) >= times.Lost-times.Settling:",
-			"case false:",
+			"case first.IsZero():",
 		}}},
 		{Guard: "settling: what ECS may have forgotten is told by the latest call alone", Edits: []edit{{
 			"pkg/spot/next.go",
