@@ -12,7 +12,7 @@ func callsMax(what string) int {
 	switch what {
 	case "GetItem": // a job that is due and cannot be moved on is read once a minute
 		return 3000
-	case "PutItem":
+	case "PutItem", "DescribeTasks":
 		return 600
 	}
 	return 300
