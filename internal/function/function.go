@@ -62,6 +62,11 @@ type Function struct {
 	settings Settings
 }
 
+// wallClock is the time without Go's monotonic reading, which may stand still while Lambda keeps an instance frozen between two
+// invocations: what is kept for seconds would be kept for hours, and no token would be earned.
+// https://pkg.go.dev/time#hdr-Monotonic_Clocks
+func wallClock() time.Time { return time.Now().Round(0) }
+
 // New makes an instance's engine and its clients from the environment. A call that is paced waits for its token as long as
 // patience allows. The error names every setting that is wrong.
 func New(getenv func(string) string, patience time.Duration) (*Function, error) {
@@ -79,16 +84,16 @@ func New(getenv func(string) string, patience time.Duration) (*Function, error) 
 	times := spot.AWSTimes()
 	times.Retention = settings.Retention
 	made := engine.Config{
-		Runner: settings.Runner, Store: dynamo.New(config, settings.Table, dynamo.WithClock(time.Now)),
+		Runner: settings.Runner, Store: dynamo.New(config, settings.Table, dynamo.WithClock(wallClock)),
 		Launcher: ecs.NewFromConfig(config, ecs.Config{
 			Cluster: settings.Cluster, Subnets: settings.Subnets, SecurityGroups: settings.SecurityGroups,
 			AssignPublicIP: settings.AssignPublicIP, PlatformVersion: settings.PlatformVersion,
 			EnableExecuteCommand: settings.ExecuteCommand,
-		}, time.Now),
+		}, wallClock),
 		Publisher: aws.NewBus(config, settings.EventBus),
-		Waker:     aws.NewWaker(config, settings.EventsQueueURL, settings.JobsQueueURL, time.Now),
+		Waker:     aws.NewWaker(config, settings.EventsQueueURL, settings.JobsQueueURL, wallClock),
 		Meter:     f.Meter, Times: times, Parallel: sweepJobsAtOnce, AllowedFamilies: settings.AllowedFamilies,
-		Now: time.Now, Roll: rand.Float64, NewID: engine.RandomID, Log: f.Log,
+		Now: wallClock, Roll: rand.Float64, NewID: engine.RandomID, Log: f.Log,
 	}
 	if share := settings.LaunchesPerSecond; share > 0 {
 		turns := share

@@ -32,7 +32,7 @@ func (p pacer) leave(ctx context.Context, calls *pace.Pacer) time.Duration {
 	if !timeLeft(ctx) {
 		patience = 0
 	}
-	wait, away := calls.Reserve(time.Now(), patience, rand.Float64())
+	wait, away := calls.Reserve(wallClock(), patience, rand.Float64())
 	if away > 0 || wait == 0 {
 		return away
 	}

@@ -70,7 +70,10 @@ func TestHostilePayloadsAreToldApartAndQuoteNothing(t *testing.T) {
 			[]string{"ERROR read SQS batch: Records are not SQS records"},
 		},
 		"Records of numbers": {`{"Records":[1,2]}`, []string{"ERROR read SQS batch: Records are not SQS records"}},
-		"no Records":         {`{"Records":[]}`, nil},
+		"no Records": {
+			`{"jobName":"x","taskDefinition":"job","Records":[]}`,
+			[]string{"ERROR invalid request: Records: is empty; only a batch of SQS messages has this field"},
+		},
 		"a source that steers a terminal": {
 			`{"Records":[{"messageId":"m","eventSource":"\u001b[2J"}]}`,
 			[]string{`IGNORED a record of "\x1b[2J", not of aws:sqs`},

@@ -9,8 +9,8 @@ import (
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 )
 
-// Parse reads a payload. The error is for a payload of which nothing can be told or answered item by item: no JSON object,
-// or an SQS batch with a record that has no id. Everything else that is wrong is in the item's Err.
+// Parse reads a payload. The error is for a payload of which nothing can be told or answered item by item: no JSON object, an
+// SQS batch without a record, or with one that has no id. Everything else that is wrong is in the item's Err.
 func Parse(payload []byte) (Delivery, error) {
 	members, problem := jobs.Members(payload)
 	if problem != "" {
@@ -38,6 +38,9 @@ func parseRecords(payload []byte) (Delivery, error) {
 	var batch records
 	if err := json.Unmarshal(payload, &batch); err != nil {
 		return Delivery{}, errors.New("read SQS batch: Records are not SQS records")
+	}
+	if len(batch.Records) == 0 { // Lambda delivers none; whoever sends one waits for an answer
+		return Delivery{}, &jobs.InvalidRequest{Problems: []string{"Records: is empty; only a batch of SQS messages has this field"}}
 	}
 	delivery := Delivery{Batch: true}
 	for i, r := range batch.Records {

@@ -134,7 +134,6 @@ func TestParse(t *testing.T) {
 			}},
 			[]string{""},
 		},
-		"an empty batch": {`{"Records":[]}`, nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

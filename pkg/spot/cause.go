@@ -110,8 +110,18 @@ var startFailures = []struct {
 	// Passing trouble of the platform.
 	{[]string{"timeout waiting for"}, jobs.CausePlatformFailure}, // network interface, ephemeral storage
 	{[]string{"network interface provision"}, jobs.CausePlatformFailure},
+	{[]string{"attach network interface"}, jobs.CausePlatformFailure},
+	{[]string{"configure eni"}, jobs.CausePlatformFailure},
 	{[]string{"rate limit exceeded"}, jobs.CausePlatformFailure},
+	{[]string{"rate exceeded"}, jobs.CausePlatformFailure}, // AWS throttles Fargate's own calls as well: a crowd starts at once
+	{[]string{"throttling"}, jobs.CausePlatformFailure},
+	{[]string{"requestlimitexceeded"}, jobs.CausePlatformFailure},
 	{[]string{"toomanyrequests"}, jobs.CausePlatformFailure},
+	{[]string{"serverexception"}, jobs.CausePlatformFailure},
+	{[]string{"internal server error"}, jobs.CausePlatformFailure},
+	{[]string{"service unavailable"}, jobs.CausePlatformFailure},
+	{[]string{"tls handshake timeout"}, jobs.CausePlatformFailure},
+	{[]string{"context ca"}, jobs.CausePlatformFailure}, // "context canceled", which ECS cuts
 	{[]string{"unexpected ec2 error", "authfailure"}, jobs.CausePlatformFailure},
 	{[]string{"i/o timeout"}, jobs.CausePlatformFailure},
 	{[]string{"timed out"}, jobs.CausePlatformFailure},

@@ -40,6 +40,9 @@ var errorRows = []struct {
 	// The SDK's own list of throttling codes is asked after these rows.
 	{"ClientException", "too many concurrent attempts", spot.AnswerThrottled, ""},
 	{"ClientException", "rate exceeded", spot.AnswerThrottled, ""},
+	// EC2's throttling, which ECS tells as an InvalidParameterException: a later launch may do, with a token of its own.
+	{"", "requestlimitexceeded", spot.AnswerRefused, ""},
+	{"", "request limit exceeded", spot.AnswerRefused, ""},
 	// No room for now.
 	{"ClientException", "reached the limit on the number of", spot.AnswerRefused, jobs.CauseQuota},
 	{"ClientException", "provisioning", spot.AnswerRefused, jobs.CauseQuota},

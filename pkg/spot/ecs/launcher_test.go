@@ -104,6 +104,7 @@ func TestEveryWayInWhichRunTaskAnswers(t *testing.T) {
 		"a conflict without a task":    {400, failure("ConflictException", "x"), result{kind: spot.AnswerRefused, firm: true}},
 		"throttled":                    {400, failure("ThrottlingException", "Rate exceeded"), result{kind: spot.AnswerThrottled}},
 		"throttled in other words":     {400, failure("ClientException", "Too many concurrent attempts to create a new revision"), result{kind: spot.AnswerThrottled}},
+		"EC2 throttles ECS":            {400, failure("InvalidParameterException", "Error retrieving security group information for [sg-1]: Request limit exceeded. (ErrorCode: RequestLimitExceeded)"), result{kind: spot.AnswerRefused}},
 		"a broken connection":          {0, "", result{kind: spot.AnswerNone}},
 		"a server error":               {500, failure("ServerException", "x"), result{kind: spot.AnswerNone}},
 		"a bad gateway without JSON":   {502, "<html>", result{kind: spot.AnswerNone}},
