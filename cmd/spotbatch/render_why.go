@@ -200,6 +200,8 @@ func tellLive(j *jobs.Job, a *jobs.Attempt, name string, at time.Time) string {
 			name, times(a.Launches), stories[a.Cause].what, a.Cause, because(a.Reason))
 	case a.Status == jobs.AttemptLaunching && !j.NextAttemptAt.IsZero():
 		return name + " is not launched yet" + because(j.StatusReason)
+	case a.Status == jobs.AttemptLaunching && j.InDoubt():
+		return name + " is not launched again until it is known whether RunTask made a task. ECS is asked six minutes after the last call, and again after five more, or after an hour if it may have forgotten the task by then."
 	case a.Status == jobs.AttemptLaunching:
 		return name + " is being launched; ECS has not told of a task yet."
 	case a.Unseen():
@@ -207,6 +209,8 @@ func tellLive(j *jobs.Job, a *jobs.Attempt, name string, at time.Time) string {
 			name, span(at.Sub(a.Internal.NoTaskAt.Time)))
 	case a.Status == jobs.AttemptStarting:
 		return fmt.Sprintf("%s has a task that does not run yet: it waits for its turn, its network or its image. That has taken %s so far.", name, span(at.Sub(a.CreatedAt.Time)))
+	case a.Status == jobs.AttemptStopping && !a.InterruptedAt.IsZero() && a.StartedAt.IsZero():
+		return name + " did not run yet when Spot gave its notice."
 	case a.Status == jobs.AttemptStopping && !a.InterruptedAt.IsZero():
 		return fmt.Sprintf("%s ran for %s when Spot gave its notice; the container has got two minutes at most and may yet finish.",
 			name, span(a.InterruptedAt.Sub(a.StartedAt.Time)))

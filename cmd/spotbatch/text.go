@@ -193,7 +193,7 @@ func attemptsWord(j *jobs.Job) string {
 // ranFor is how long an attempt ran, so far if it still does.
 func ranFor(a *jobs.Attempt, now time.Time) time.Duration {
 	switch {
-	case !a.Ran():
+	case a.StartedAt.IsZero(): // it never ran, or ECS told of its exit code alone
 		return 0
 	case a.StoppedAt.IsZero():
 		return now.Sub(a.StartedAt.Time)

@@ -142,6 +142,11 @@ var liveCases = []whyCase{
 		j.BeginAttempt(jobs.FargateSpot, epoch)
 		j.LaunchPutOff("ThrottlingException: Rate exceeded", false, epoch.Add(125*time.Minute))
 	}},
+	{"nobody knows what its launch made", func(j *jobs.Job) {
+		j.BeginAttempt(jobs.FargateSpot, epoch)
+		j.LaunchPutOff("RunTask gave no answer.", true, epoch.Add(time.Minute))
+		j.LaunchInDoubt()
+	}},
 	{"it starts", func(j *jobs.Job) { begin(j, jobs.FargateSpot, epoch) }},
 	{"it runs", func(j *jobs.Job) { begin(j, jobs.FargateSpot, epoch); j.TaskRunning(epoch.Add(20 * time.Second)) }},
 	{"it runs after several launches", func(j *jobs.Job) {
@@ -158,6 +163,10 @@ var liveCases = []whyCase{
 		begin(j, jobs.FargateSpot, epoch)
 		j.TaskRunning(epoch.Add(20 * time.Second))
 		j.Interrupted(epoch.Add(time.Hour))
+	}},
+	{"Spot has given its notice before it ran", func(j *jobs.Job) {
+		begin(j, jobs.FargateSpot, epoch)
+		j.Interrupted(epoch.Add(10 * time.Second))
 	}},
 	{"it waits for its backoff", func(j *jobs.Job) {
 		j.Request.RetryStrategy.Attempts = 3

@@ -121,7 +121,9 @@ func (e *Engine) settle(ctx context.Context, j *jobs.Job) (answer observation, f
 	return func(j *jobs.Job, at spot.Moment) spot.Seen {
 		seen := spot.TasksSeen(j, call.Attempt, tasks, at)
 		if a := j.Live(); a != nil && a.TaskARN == "" { // none, or an earlier job's alone
-			return spot.NoTaskFound(j, call, e.Times, at)
+			none := spot.NoTaskFound(j, call, e.Times, at)
+			none.Strays = append(none.Strays, seen.Strays...)
+			return none
 		}
 		return seen
 	}, false

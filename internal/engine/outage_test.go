@@ -184,7 +184,7 @@ func TestTheFirstCallOfALaunchTellsWhatMayBeForgotten(t *testing.T) {
 	w.submit("job-1", plainRequest)
 	ecs := &answeringECS{w.ecs, nil}
 	for range 50 {
-		ecs.answers = append(ecs.answers, func(spot.Launch) spot.Answer { return spot.Answer{Kind: spot.AnswerNone, Reason: "ServerException"} })
+		ecs.answers = append(ecs.answers, unanswered)
 	}
 	for minute := 1; minute < 45; minute++ {
 		w.now = start.Add(time.Duration(minute) * time.Minute)
@@ -198,6 +198,48 @@ func TestTheFirstCallOfALaunchTellsWhatMayBeForgotten(t *testing.T) {
 	}
 	w.drain()
 	if j := w.job("job-1"); j.Status != jobs.StatusSucceeded || len(w.ecs.tasks) > 0 {
+		t.Error(tell(j))
+	}
+}
+
+// TestALostTaskIsNotAJobThatDidNotStart: it ran and exited 0 while nobody worked for three hours, and its events were lost. Nobody
+// knows that, and nobody knows of a task that did not start.
+func TestALostTaskIsNotAJobThatDidNotStart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, taskScript{silent: true, code: code(0), stopCode: "EssentialContainerExited"}, silentForever)
+	w.submit("job-1", `{"jobName":"report","taskDefinition":"job","timeout":{"startWithinSeconds":3600}}`)
+	w.ecs.tasks = nil
+	for minute := 180; minute < 300 && w.job("job-1").Last().Number == 1; minute++ {
+		w.sweepAt(time.Duration(minute) * time.Minute)
+	}
+	if j := w.job("job-1"); j.Ended() || j.Last().Number != 2 {
+		t.Error(tell(j))
+	}
+}
+
+// TestABusyMachineIsNoOutage: it visits each of its jobs every eleven seconds.
+func TestABusyMachineIsNoOutage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	local := func() *engine.Engine {
+		e := w.engine()
+		e.Times = spot.LocalTimes()
+		return e
+	}
+	e := local()
+	e.Launcher = &answeringECS{w.ecs, []func(spot.Launch) spot.Answer{unanswered}}
+	if _, err := e.Submit(t.Context(), engine.Submission{JobID: "job-1", Body: []byte(plainRequest)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := local().Cancel(t.Context(), "job-1", "enough"); err != nil {
+		t.Fatal(err)
+	}
+	for end := start.Add(5 * time.Minute); w.now.Before(end); w.now = w.now.Add(11 * time.Second) {
+		if _, err := local().Sweep(t.Context(), "", time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if j := w.job("job-1"); j.Status != jobs.StatusCancelled {
 		t.Error(tell(j))
 	}
 }

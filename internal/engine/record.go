@@ -112,6 +112,9 @@ func (e *Engine) allows(may permit, j *jobs.Job, step spot.Step) bool {
 func (e *Engine) plan(j *jobs.Job, at spot.Moment, may permit) act {
 	for {
 		step := spot.Next(j, at.Now, e.Times)
+		if spot.ToSettle(j, at.Now, e.Times) {
+			j.LaunchInDoubt()
+		}
 		if !e.allows(may, j, step) {
 			e.hasten(j, j.Internal.CallsFailed, at)
 			return actNone

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -277,5 +278,184 @@ func TestALostTaskOfACancelledJobEndsAtItsTurn(t *testing.T) {
 	w.deliver(func(e *engine.Engine) error { return e.Wake(t.Context(), "job-1") })
 	if j := w.job("job-1"); j.Status != jobs.StatusCancelled || asked != 1 || count(w.ecs.calls, "StopTask") != stops+1 {
 		t.Errorf("%d turns, %d StopTask calls: %s", asked, count(w.ecs.calls, "StopTask")-stops, tell(j))
+	}
+}
+
+// TestTheLastRefusalIsTheCauseWhateverEventIsHeard: a task that starts after the start clock is stopped for it; that RUNNING is told
+// before STOPPED changes nothing.
+func TestTheLastRefusalIsTheCauseWhateverEventIsHeard(t *testing.T) {
+	t.Parallel()
+	for _, told := range []bool{false, true} {
+		w := newWorld(t, overQuota, taskScript{pending: true, silent: true, code: code(143)})
+		w.roll = 0.999
+		w.submit("job-1", startsWithinTenMinutes)
+		w.sweepAt(time.Minute) // the second launch makes a task
+		w.now = start.Add(601 * time.Second)
+		_ = w.sweepBy(failingStop{w.ecs})
+		task := w.ecs.tasks[0]
+		task.LastStatus, task.StartedAt, task.Version = "RUNNING", start.Add(602*time.Second), task.Version+1
+		if told {
+			w.now = start.Add(603 * time.Second)
+			e := w.engine()
+			e.Launcher = failingStop{e.Launcher}
+			if _, err := e.Observe(t.Context(), task.Task); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.ecs.stop(task, "UserInitiated", jobs.StopStartClock.Reason())
+		w.observe(task.Task)
+		if j := w.job("job-1"); j.Cause != jobs.CauseQuota {
+			t.Errorf("RUNNING is told: %v: %s", told, tell(j))
+		}
+	}
+}
+
+func unanswered(spot.Launch) spot.Answer {
+	return spot.Answer{Kind: spot.AnswerNone, Reason: "RunTask gave no answer."}
+}
+
+// TestALaunchThatIsNotRepeatedDoesNotWaitToBe: its clock, or its client token, has run out, and nobody knows what it made.
+func TestALaunchThatIsNotRepeatedDoesNotWaitToBe(t *testing.T) {
+	t.Parallel()
+	for request, over := range map[string]time.Duration{startsWithinTenMinutes: 11 * time.Minute, plainRequest: 46 * time.Minute} {
+		w := newWorld(t)
+		ecs := &answeringECS{w.ecs, nil}
+		for range 100 {
+			ecs.answers = append(ecs.answers, unanswered)
+		}
+		e := w.engine()
+		e.Launcher = ecs
+		if _, err := e.Submit(t.Context(), engine.Submission{JobID: "job-1", Body: []byte(request)}); err != nil {
+			t.Fatal(err)
+		}
+		for w.now = start; w.now.Sub(start) <= over+2*time.Minute; w.now = w.now.Add(20 * time.Second) {
+			if err := w.sweepBy(ecs); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if j := w.job("job-1"); j.Live() == nil || j.Live().Launches > 1 || !j.InDoubt() || !j.NextAttemptAt.IsZero() {
+			t.Errorf("it is launched at %v: %s", j.NextAttemptAt, tell(j))
+		}
+	}
+}
+
+// TestATaskThatIsAdoptedBetweenTwoLaunchesHasItsThirtyMinutes: the first launch was believed to have made none, and the next one waits
+// for its turn, when the task's event comes. It never runs.
+func TestATaskThatIsAdoptedBetweenTwoLaunchesHasItsThirtyMinutes(t *testing.T) {
+	t.Parallel()
+	w, h := hooked(t, taskScript{pending: true, silent: true, lost: true, code: code(143)})
+	w.submit("job-1", plainRequest)
+	task := w.ecs.tasks[0]
+	hidden := w.ecs.tasks
+	w.ecs.tasks = nil // ListTasks is behind
+	ecs := &answeringECS{w.ecs, nil}
+	for range 100 {
+		ecs.answers = append(ecs.answers, unanswered)
+	}
+	minute := 0
+	for ; !w.job("job-1").Live().Internal.LaunchedAt.IsZero(); minute++ {
+		if minute > 46 {
+			h.waits = []time.Duration{10 * time.Minute} // no leave to launch
+		}
+		w.now = start.Add(time.Duration(minute) * time.Minute)
+		if err := w.sweepBy(ecs); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.ecs.tasks, h.waits = hidden, nil
+	w.observe(task.Task)
+	for end := minute + 60; minute < end; minute++ {
+		w.sweepAt(time.Duration(minute) * time.Minute)
+	}
+	if a := w.job("job-1").Attempts[0]; a.TaskARN != task.ARN || a.Internal.StopCause != jobs.StopNotRunning {
+		t.Error(tell(w.job("job-1")))
+	}
+}
+
+// slowFind is a ListTasks during which something else happens.
+type slowFind struct {
+	*answeringECS
+	find func() []spot.Task
+}
+
+func (s *slowFind) Find(ctx context.Context, startedBy, definition string) ([]spot.Task, error) {
+	if s.find == nil {
+		return s.answeringECS.Find(ctx, startedBy, definition)
+	}
+	find := s.find
+	s.find = nil
+	return find(), nil
+}
+
+// TestATaskThatSettlingFindsTooLateIsStopped: two invocations, whose clocks differ by two minutes, settle one launch. The first one is
+// shown no task and goes on; the slower one is shown it.
+func TestATaskThatSettlingFindsTooLateIsStopped(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, taskScript{silent: true, lost: true, forever: true, code: code(143)})
+	w.submit("job-1", plainRequest)
+	first := w.ecs.tasks[0]
+	w.ecs.tasks = nil // ECS does not show it
+	ecs := &answeringECS{w.ecs, nil}
+	for range 100 {
+		ecs.answers = append(ecs.answers, unanswered)
+	}
+	for minute := 0; w.job("job-1").Live().Internal.NoTaskAt.IsZero(); minute++ {
+		w.now = start.Add(time.Duration(minute) * time.Minute)
+		if err := w.sweepBy(ecs); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.now = w.job("job-1").Live().Internal.NoTaskAt.Add(5 * time.Minute).Time
+	slow := &slowFind{ecs, func() []spot.Task {
+		w.now = w.now.Add(2 * time.Minute)
+		other := w.engine()
+		other.Launcher = &answeringECS{w.ecs, []func(spot.Launch) spot.Answer{func(spot.Launch) spot.Answer { return *noCapacity.answer }, unanswered}}
+		if err := other.Wake(t.Context(), "job-1"); err != nil {
+			t.Error(err)
+		}
+		w.now = w.now.Add(-2 * time.Minute)
+		w.ecs.tasks = append(w.ecs.tasks, first)
+		return []spot.Task{first.Task}
+	}}
+	_ = w.sweepBy(slow)
+	if n, j := count(w.ecs.calls, "StopTask"), w.job("job-1"); len(j.Attempts) != 2 || n != 1 {
+		t.Errorf("%d StopTask calls for a task of attempt 1: %s", n, tell(j))
+	}
+}
+
+func TestAJobThatHasEndedPromisesNoNextAttempt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, taskScript{silent: true, forever: true, code: code(143)})
+	w.submit("job-1", `{"jobName":"report","taskDefinition":"job","timeout":{"totalSeconds":600}}`)
+	task := w.ecs.tasks[0]
+	task.DesiredStatus, task.StopCode, task.StoppedReason = "STOPPED", "SpotInterruption", "Your Spot Task was interrupted."
+	task.StoppingAt, task.Version = start.Add(590*time.Second), task.Version+1
+	w.now = start.Add(591 * time.Second)
+	w.observe(task.Task)
+	w.now = start.Add(640 * time.Second) // the total clock is over
+	w.ecs.stop(task, task.StopCode, task.StoppedReason)
+	w.observe(task.Task)
+	if j := w.job("job-1"); !j.Ended() || !strings.HasSuffix(j.StatusReason, "Until then: Spot took attempt 1 away.") {
+		t.Error(tell(j))
+	}
+}
+
+// TestACancelledJobSaysSo though its task gets on until it can be stopped.
+func TestACancelledJobSaysSo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, taskScript{pending: true, silent: true, code: code(143)})
+	w.submit("job-1", plainRequest)
+	e := w.engine()
+	e.Launcher = failingStop{e.Launcher}
+	if _, err := e.Cancel(t.Context(), "job-1", "enough"); err != nil {
+		t.Fatal(err)
+	}
+	task := w.ecs.tasks[0]
+	task.LastStatus, task.StartedAt, task.Version = "RUNNING", start.Add(time.Second), task.Version+1
+	if _, err := e.Observe(t.Context(), task.Task); err != nil {
+		t.Fatal(err)
+	}
+	if j := w.job("job-1"); j.Status != jobs.StatusRunning || !strings.HasPrefix(j.StatusReason, "Cancel requested") {
+		t.Error(tell(j))
 	}
 }

@@ -63,7 +63,7 @@ func (w *World) readyAt(j *jobs.Job) time.Time {
 	for i := range j.Attempts {
 		a := &j.Attempts[i]
 		t := w.cluster.byARN[a.TaskARN]
-		if t != nil && a.Status == jobs.AttemptStopped && a.Ran() && a.Internal.StopCause != jobs.StopStartClock {
+		if t != nil && a.Status == jobs.AttemptStopped && (a.Ran() && a.Internal.StopCause != jobs.StopStartClock || !t.lostAt.IsZero()) {
 			ready = latest(ready, t.StoppedAt, t.lostAt)
 		}
 	}
@@ -123,7 +123,7 @@ func (w *World) checkClocks(j *jobs.Job) {
 	}
 	ready := j.CreatedAt.Time
 	for _, t := range w.cluster.byJob[j.JobID] {
-		if t.ran && t.stopped() {
+		if t.stopped() && (t.ran || !t.lostAt.IsZero()) {
 			ready = latest(ready, t.StoppedAt, t.lostAt)
 		}
 	}

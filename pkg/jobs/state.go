@@ -136,9 +136,25 @@ func (j *Job) LaunchRefused(cause Cause, reason string, next time.Time) {
 // before stands. It is launched anew at next.
 func (j *Job) LaunchMadeNoTask(why string, next time.Time) {
 	a := j.Live()
-	a.Internal.LaunchedAt, a.Internal.CalledAt, a.Internal.NoTaskAt, a.Internal.Unanswered = Time{}, Time{}, Time{}, false
+	a.Internal.LaunchedAt, a.Internal.NoTaskAt, a.Internal.Unanswered = Time{}, Time{}, false
 	j.NextAttemptAt = At(next)
 	j.StatusReason = j.sentence("Attempt %d waits to be launched: %s", a.Number, why)
+}
+
+// LaunchInDoubt records that RunTask is not called again for the launch, of which nobody knows whether it made a task.
+func (j *Job) LaunchInDoubt() {
+	if j.CancelRequestedAt.IsZero() {
+		j.NextAttemptAt = Time{}
+		j.StatusReason = fmt.Sprintf("Attempt %d %s", j.Live().Number, inDoubt)
+	}
+}
+
+const inDoubt = "is not launched again until it is known whether RunTask made a task."
+
+// InDoubt reports whether the job waits until it is known whether its last launch made a task.
+func (j *Job) InDoubt() bool {
+	a := j.Live()
+	return a != nil && a.TaskARN == "" && (strings.HasSuffix(j.StatusReason, inDoubt) || !j.CancelRequestedAt.IsZero())
 }
 
 // LaunchUnseen records that ListTasks showed no task of a launch that is to be settled. One look alone proves nothing.
@@ -182,7 +198,7 @@ func (j *Job) TaskCreated(arn string) {
 	if a.Status == AttemptLaunching {
 		a.Status = AttemptStarting
 		j.Status = StatusStarting
-		j.StatusReason = fmt.Sprintf("Attempt %d starts on %s.", a.Number, a.CapacityProvider)
+		j.goesOn("Attempt %d starts on %s.", a.Number, a.CapacityProvider)
 	}
 }
 
@@ -191,12 +207,21 @@ func (j *Job) TaskRunning(startedAt time.Time) {
 	a := j.Live()
 	a.Status = AttemptRunning
 	a.StartedAt = At(startedAt)
-	j.Internal.RefusedCause, j.Internal.RefusedReason = "", ""
+	if a.Internal.StopCause != StopStartClock { // else the wait was over before
+		j.Internal.RefusedCause, j.Internal.RefusedReason = "", ""
+	}
 	if j.StartedAt.IsZero() {
 		j.StartedAt = a.StartedAt
 	}
 	j.Status = StatusRunning
-	j.StatusReason = fmt.Sprintf("Attempt %d runs on %s.", a.Number, a.CapacityProvider)
+	j.goesOn("Attempt %d runs on %s.", a.Number, a.CapacityProvider)
+}
+
+// goesOn tells how the live attempt gets on, unless it is to end.
+func (j *Job) goesOn(format string, args ...any) {
+	if j.CancelRequestedAt.IsZero() {
+		j.StatusReason = fmt.Sprintf(format, args...)
+	}
 }
 
 // TaskStopping records that ECS wants the task stopped, without being Spot's notice.
@@ -265,9 +290,14 @@ func (j *Job) WaitUntil(next time.Time, reason string) {
 	j.NextAttemptAt = At(next)
 	j.StatusReason = j.sentence("%s", reason)
 	if last := j.Last(); last == nil || last.Ran() {
-		j.Internal.ReadyAt = At(next)
-		j.Internal.RefusedCause, j.Internal.RefusedReason = "", ""
+		j.WaitAnew()
 	}
+}
+
+// WaitAnew has the wait for a start begin at the next attempt.
+func (j *Job) WaitAnew() {
+	j.Internal.ReadyAt = j.NextAttemptAt
+	j.Internal.RefusedCause, j.Internal.RefusedReason = "", ""
 }
 
 // End ends the job for good. No attempt may be live.

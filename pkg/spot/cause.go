@@ -49,7 +49,7 @@ func causeOf(j *jobs.Job, a *jobs.Attempt, t Task) (cause jobs.Cause, reason str
 func causeOfStop(j *jobs.Job, a *jobs.Attempt, started time.Time) (jobs.Cause, string) {
 	switch stop := a.Internal.StopCause; {
 	case hadStarted(j, a, started):
-		return jobs.CausePlatformFailure, "The task was stopped for not having started, and had: ECS told so only later."
+		return jobs.CausePlatformFailure, "The task was stopped for not having started, and had by then: ECS told so only later."
 	case stop == jobs.StopNotRunning:
 		return jobs.CausePlatformFailure, stop.Reason()
 	default:

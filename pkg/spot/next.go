@@ -1,6 +1,7 @@
 package spot
 
 import (
+	"strings"
 	"time"
 
 	"github.com/spotbatch/spotbatch/pkg/jobs"
@@ -38,8 +39,7 @@ func Next(j *jobs.Job, now time.Time, times Times) Step {
 		return StepNone
 	}
 	a := j.Live()
-	over := ClockOver(j, now, times)
-	end := over != "" || !j.CancelRequestedAt.IsZero()
+	end := mustEnd(j, now, times)
 	waits := j.NextAttemptAt.After(now)
 	switch {
 	case a == nil && end:
@@ -49,14 +49,14 @@ func Next(j *jobs.Job, now time.Time, times Times) Step {
 	case a == nil:
 		return StepBegin
 	case a.TaskARN != "":
-		return nextOfTask(j, a, over)
+		return nextOfTask(j, a, ClockOver(j, now, times))
 	case a.Internal.LaunchedAt.IsZero() && end:
 		return StepEnd
 	case a.Internal.LaunchedAt.IsZero() && waits:
 		return StepNone
 	case a.Internal.LaunchedAt.IsZero():
 		return StepRelaunch
-	case end || now.Sub(a.Internal.LaunchedAt.Time) >= times.TokenLife:
+	case ToSettle(j, now, times):
 		if now.Before(settleAt(a, times)) {
 			return StepNone
 		}
@@ -65,6 +65,18 @@ func Next(j *jobs.Job, now time.Time, times Times) Step {
 		return StepNone
 	}
 	return StepCallAgain
+}
+
+// ToSettle reports whether RunTask is not called again for the launch of the live attempt, which may have made a task.
+func ToSettle(j *jobs.Job, now time.Time, times Times) bool {
+	a := j.Live()
+	return a != nil && a.TaskARN == "" && !a.Internal.LaunchedAt.IsZero() &&
+		(now.Sub(a.Internal.LaunchedAt.Time) >= times.TokenLife || mustEnd(j, now, times))
+}
+
+// mustEnd reports whether a job without a task is launched no more.
+func mustEnd(j *jobs.Job, now time.Time, times Times) bool {
+	return !j.CancelRequestedAt.IsZero() || ClockOver(j, now, times) != ""
 }
 
 func nextOfTask(j *jobs.Job, a *jobs.Attempt, over jobs.StopCause) Step {
@@ -106,7 +118,7 @@ func settleAt(a *jobs.Attempt, times Times) time.Time {
 // longest waits: then nobody has taken events in either. It is for whoever is about to change the job.
 func AfterOutage(j *jobs.Job, times Times, now time.Time) {
 	a := j.Live()
-	if a != nil && !a.Internal.NoTaskAt.IsZero() && now.Sub(j.Internal.SavedAt.Time) > 2*(times.Horizon+times.HorizonJitter) {
+	if a != nil && !a.Internal.NoTaskAt.IsZero() && now.Sub(j.Internal.SavedAt.Time) > max(2*(times.Horizon+times.HorizonJitter), times.Lost/2) {
 		a.Internal.NoTaskAt = jobs.At(now)
 	}
 }
@@ -152,6 +164,9 @@ func clocks(j *jobs.Job, times Times) []clock {
 func EndUnstarted(j *jobs.Job, times Times, at Moment) {
 	over := ClockOver(j, at.Now, times)
 	waited := j.StatusReason
+	if i := strings.LastIndex(waited, ";"); j.Live() == nil && i >= 0 { // what was to follow does not
+		waited = waited[:i] + "."
+	}
 	cancelled := !j.CancelRequestedAt.IsZero()
 	if a := j.Live(); a != nil {
 		cause, reason := a.Cause, a.Reason // the last refusal's

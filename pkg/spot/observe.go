@@ -199,6 +199,9 @@ func TaskMissing(j *jobs.Job, arn string, times Times, at Moment) Seen {
 		return ignored("the task's end may still be told")
 	}
 	stopped(j, Task{ARN: arn, LastStatus: taskStopped, StoppedReason: "The task is lost: ECS does not know it."}, at)
+	if !j.Ended() { // whether it had started nobody knows: the next attempt's wait is its own
+		j.WaitAnew()
+	}
 	return Seen{Changed: true, Strays: []string{arn}} // if ECS is wrong it must not run beside the next attempt's
 }
 
