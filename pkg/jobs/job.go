@@ -151,7 +151,7 @@ type Attempt struct {
 type AttemptInternal struct {
 	// LaunchedAt is the save before the first RunTask of the current launch. A refusal clears it: without it no task can exist.
 	LaunchedAt Time `json:"launchedAt,omitzero"`
-	// CalledAt is the save before the latest RunTask of the current launch, Calls how many there were.
+	// CalledAt is the save before the attempt's latest RunTask, Calls how many of them its current launch has had.
 	CalledAt Time `json:"calledAt,omitzero"`
 	Calls    int  `json:"calls,omitempty"`
 	// NoTaskAt is when ECS first showed no task of the launch: ListTasks, by which it is to be settled, or DescribeTasks, which
