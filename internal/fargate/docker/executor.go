@@ -59,6 +59,7 @@ type member struct {
 
 	// furthest is how far Docker's log was ever read. To read the same again and again is no progress.
 	furthest atomic.Int64
+	killed   atomic.Bool // by Signal
 }
 
 // New reaches the engine and prepares the directory. It starts nothing.
@@ -171,6 +172,9 @@ func (e *Executor) Signal(ctx context.Context, taskID, container string, signal 
 	for _, m := range members {
 		if container != "" && container != m.name {
 			continue
+		}
+		if signal == syscall.SIGKILL {
+			m.killed.Store(true)
 		}
 		_, err := e.api.ContainerKill(ctx, m.id, client.ContainerKillOptions{Signal: unix.SignalName(signal)})
 		if err != nil && !cerrdefs.IsNotFound(err) && !cerrdefs.IsConflict(err) { // gone, or not running

@@ -71,6 +71,7 @@ func TestSigkillAfterAnIgnoredSigterm(t *testing.T) {
 	wantExit(t, e.exit(t, task.TaskID, "side"), 137, "")
 }
 
+// TestTooMuchMemory has several containers killed for memory: of one the engine may never hear why; see memoryLooks.
 func TestTooMuchMemory(t *testing.T) {
 	t.Parallel()
 	e := setup(t)
@@ -80,10 +81,19 @@ func TestTooMuchMemory(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			task := e.task("eat")
-			limit(&task)
-			e.start(t, task)
-			wantExit(t, e.exit(t, task.TaskID, "main"), 137, reasonOutOfMemory)
+			told := ""
+			for range 5 {
+				task := e.task("eat")
+				limit(&task)
+				e.start(t, task)
+				exit := e.exit(t, task.TaskID, "main")
+				if told = exit.Reason; told != "" {
+					wantExit(t, exit, 137, reasonOutOfMemory)
+					return
+				}
+				wantExit(t, exit, 137, "")
+			}
+			t.Error("of none of five the engine has told why")
 		})
 	}
 }

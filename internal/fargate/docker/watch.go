@@ -16,8 +16,9 @@ const (
 	retryEvery = 200 * time.Millisecond
 	// logSilence is how long an exit waits for more of the log to reach its file; whatever comes has it wait anew.
 	logSilence = 10 * time.Second
-	// memoryLooks is how often a container that was killed is inspected before it is believed that it was not for memory: the
-	// engine learns of the exit and of the reason in two events, in either order.
+	// memoryLooks is how often a container that somebody else killed is inspected before it is believed that it was not for memory:
+	// the engine learns of the exit and of the reason in two events, in either order. On a busy machine the second one may be lost:
+	// https://github.com/containerd/containerd/issues/8893
 	memoryLooks = 5
 
 	// exitKilled is what SIGKILL leaves, whoever sent it: 128 and the signal's number.
@@ -91,7 +92,7 @@ func (e *Executor) awaitExit(m *member) (fargate.ContainerExit, bool) {
 			return fargate.ContainerExit{TaskID: m.taskID, Container: m.name, Reason: reasonRemoved, At: time.Now().UTC()}, true
 		case err == nil && !found.Container.State.Running:
 			looks++
-			if exit := m.exit(found.Container.State); exit.Reason != "" || *exit.ExitCode != exitKilled || looks == memoryLooks {
+			if exit := m.exit(found.Container.State); exit.Reason != "" || *exit.ExitCode != exitKilled || m.killed.Load() || looks == memoryLooks {
 				return exit, true
 			}
 		}
