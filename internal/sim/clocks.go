@@ -57,13 +57,13 @@ func (w *World) deadline(j *jobs.Job, a *jobs.Attempt) time.Time {
 	return a.Internal.CalledAt.Time.Add(30 * time.Minute)
 }
 
-// readyAt is when the job's wait for a start began: at its acceptance, or when the last task that ran had ended.
+// readyAt is when the job's wait for a start began: at its acceptance, or when the last task that ran, or was lost, had ended.
 func (w *World) readyAt(j *jobs.Job) time.Time {
 	ready := j.CreatedAt.Time
 	for i := range j.Attempts {
 		a := &j.Attempts[i]
 		t := w.cluster.byARN[a.TaskARN]
-		if t != nil && a.Status == jobs.AttemptStopped && (a.Ran() && a.Internal.StopCause != jobs.StopStartClock || !t.lostAt.IsZero()) {
+		if t != nil && a.Status == jobs.AttemptStopped && (a.Ran() && a.Internal.StopCause != jobs.StopStartClock || isLost(a)) {
 			ready = latest(ready, t.StoppedAt, t.lostAt)
 		}
 	}
@@ -117,6 +117,10 @@ func (w *World) checkClocks(j *jobs.Job) {
 	}
 	if a := j.Live(); a != nil && !a.Internal.NoTaskAt.IsZero() && since(a.Internal.NoTaskAt.Time) < 75*time.Minute {
 		return // ECS does not know its task, whose end may still be told, for an hour and until it is looked at next
+	}
+	if a := j.Live(); a != nil && w.cluster.byARN[a.TaskARN] != nil && w.cluster.forgotten(w.cluster.byARN[a.TaskARN]) &&
+		since(j.Internal.SavedAt.Time) < jobs.BackoffMax {
+		return // a late event has told of it, and at the next look ECS does not know it
 	}
 	if since(j.CreatedAt.Time) > j.Request.Timeout.Total() && w.since()-w.plan.Chaos > j.Request.Timeout.Total() {
 		w.fail("clocks are kept", j.JobID, "it is older than totalSeconds: %s", brief(j))

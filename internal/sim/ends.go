@@ -57,7 +57,7 @@ func (w *World) checkStopped(j *jobs.Job, a *jobs.Attempt) {
 			a.Cause, t.LastStatus)
 	case w.cluster.forgotten(t) && a.Cause != jobs.CauseSucceeded: // ECS may have told nobody
 		t.lost, t.lostAt = true, w.now
-		if strings.HasPrefix(a.Reason, "The task is lost") {
+		if isLost(a) {
 			w.sometimes("a task is lost")
 		}
 		if a.Cause != t.cause(j, a) {
@@ -78,6 +78,9 @@ func (w *World) checkUntold(t *task) {
 		}
 	}
 }
+
+// isLost reports whether an attempt ended because ECS did not know its task, and nobody told how that had ended.
+func isLost(a *jobs.Attempt) bool { return strings.HasPrefix(a.Reason, "The task is lost") }
 
 // checkLost checks that an attempt whose task's end was never told ends for what was known of it.
 func (w *World) checkLost(j *jobs.Job, a *jobs.Attempt, t *task) {

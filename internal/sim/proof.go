@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"strings"
 	"time"
 
 	"github.com/spotbatch/spotbatch/pkg/jobs"
@@ -36,7 +35,7 @@ func (w *World) checkProof(before, after *jobs.Job) {
 	}
 	gaveUp := was.TaskARN == "" && !was.Internal.LaunchedAt.IsZero() && w.acting.unfound == jobs.StartedBy(runner, after.JobID, was.Number) &&
 		(is.Internal.LaunchedAt.IsZero() || is.Launches > was.Launches || is.Number != was.Number || is.Status == jobs.AttemptStopped && is.TaskARN == "")
-	lost := is.Status == jobs.AttemptStopped && strings.HasPrefix(is.Reason, "The task is lost")
+	lost := is.Status == jobs.AttemptStopped && isLost(is)
 	switch {
 	case gaveUp && none.Sub(was.Internal.LaunchedAt.Time) < forgets-w.skews():
 		early("given up", none.Time.Add(spot.AWSTimes().Settling))
@@ -72,7 +71,7 @@ func (w *World) checkDue(j *jobs.Job) {
 	switch {
 	case j.Ended():
 		return
-	case j.Internal.DueAt.Sub(w.now) > spot.AWSTimes().Horizon+spot.AWSTimes().HorizonJitter+w.skews():
+	case j.Internal.DueAt.Sub(w.now) > jobs.BackoffMax+spot.AWSTimes().CallRetry+w.skews(): // the horizon, or the longest backoff of a call
 		w.fail("a job is due within a quarter of an hour", j.JobID, "in %v: %s", j.Internal.DueAt.Sub(w.now), brief(j))
 	case a == nil && stopping:
 		return
