@@ -167,15 +167,14 @@ func (p *process) checkPaid() {
 	p.owes = debts{}
 }
 
-// stops reports whether a clock's stop stands: one for not having started is taken back by the news of a start in time.
+// stops reports whether a clock's stop stands, as far as the job knows: news of a start take one back.
 func stops(j *jobs.Job, a *jobs.Attempt) bool {
-	switch started := a.StartedAt; a.Internal.StopCause {
-	case "":
-		return false
-	case jobs.StopNotRunning:
-		return started.IsZero()
-	case jobs.StopStartClock:
-		return started.IsZero() || !started.Before(j.Internal.ReadyAt.Time.Add(j.Request.Timeout.StartWithin()))
-	}
-	return true
+	return a.Internal.StopCause != "" && !refuted(j, a, a.StartedAt.Time)
+}
+
+// refuted reports whether a start shows that a stop for not having started was wrong.
+func refuted(j *jobs.Job, a *jobs.Attempt, started time.Time) bool {
+	inTime := a.Internal.StopCause == jobs.StopNotRunning ||
+		a.Internal.StopCause == jobs.StopStartClock && started.Before(j.Internal.ReadyAt.Time.Add(j.Request.Timeout.StartWithin()))
+	return !started.IsZero() && inTime
 }

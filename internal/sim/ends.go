@@ -97,7 +97,7 @@ func (w *World) checkLost(j *jobs.Job, a *jobs.Attempt, t *task) {
 // cause is why a stopped task ended, told from what happened and not from what ECS says of it.
 func (t *task) cause(j *jobs.Job, a *jobs.Attempt) jobs.Cause {
 	stop := a.Internal.StopCause
-	if t.hadStarted(j, a) && (t.noticed || t.byHand) { // it was taken back
+	if refuted(j, a, t.StartedAt) && (t.noticed || t.byHand) { // it was taken back
 		stop = ""
 	}
 	var code *int
@@ -110,7 +110,7 @@ func (t *task) cause(j *jobs.Job, a *jobs.Attempt) jobs.Cause {
 		return jobs.CauseSucceeded
 	case !j.CancelRequestedAt.IsZero():
 		return jobs.CauseCancelled
-	case (stop == jobs.StopNotRunning || stop != "" && t.hadStarted(j, a)) && !t.ending:
+	case (stop == jobs.StopNotRunning || stop != "" && refuted(j, a, t.StartedAt)) && !t.ending:
 		return jobs.CausePlatformFailure
 	case stop != "" && !t.ending:
 		return jobs.CauseTimedOut
@@ -130,12 +130,6 @@ func (t *task) cause(j *jobs.Job, a *jobs.Attempt) jobs.Cause {
 		return jobs.CauseOutOfMemory
 	}
 	return jobs.CauseExitNonzero
-}
-
-// hadStarted reports whether a stop for not having started in time was wrong.
-func (t *task) hadStarted(j *jobs.Job, a *jobs.Attempt) bool {
-	return t.ran && (a.Internal.StopCause == jobs.StopNotRunning || a.Internal.StopCause == jobs.StopStartClock &&
-		t.StartedAt.Before(j.Internal.ReadyAt.Time.Add(j.Request.Timeout.StartWithin())))
 }
 
 // checkBudgets checks that everything has a limit.
