@@ -26,11 +26,7 @@ type kept[T any] struct {
 	err    error
 }
 
-var (
-	errNotAsked = errors.New("ECS was not asked")
-	// errTooMany is an answer, and kept like one: to ask again costs as much.
-	errTooMany = errors.New("there are too many tasks")
-)
+var errNotAsked = errors.New("ECS was not asked")
 
 // get returns what is kept of a name for no longer than a while, or else what ask tells. It counts from when ECS was asked: the
 // answer is no younger than that.
@@ -80,7 +76,7 @@ func (c *cache[T]) entry(name string, now time.Time, while time.Duration) (entry
 func (c *cache[T]) finish(name string, entry *kept[T]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if entry.err != nil && !errors.Is(entry.err, errTooMany) && c.byName[name] == entry {
+	if entry.err != nil && c.byName[name] == entry {
 		delete(c.byName, name)
 	}
 	close(entry.done)

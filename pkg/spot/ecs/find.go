@@ -119,30 +119,52 @@ const (
 	stoppedMax = 5000
 )
 
+// errTooMany says that there are more than stoppedMax.
+var errTooMany = fmt.Errorf("list tasks: there are more than %d", stoppedMax)
+
+// familyLook is what a look at a family's stopped tasks told. That there are too many is an answer: to ask again costs as much.
+type familyLook struct {
+	tasks   []spot.Task
+	tooMany bool
+}
+
 // stoppedOf are the stopped tasks of a family, for where ECS refuses startedBy together with STOPPED.
 func (l *Launcher) stoppedOf(ctx context.Context, family string) ([]spot.Task, error) {
-	return l.stopped.get(ctx, family, l.now, stoppedKept, func() ([]spot.Task, error) {
-		in := &ecs.ListTasksInput{Family: aws.String(family), DesiredStatus: types.DesiredStatusStopped}
-		listed, err := l.list(ctx, in)
-		if err != nil {
-			return nil, err
+	look, err := l.stopped.get(ctx, family, l.now, stoppedKept, func() (familyLook, error) {
+		tasks, err := l.lookAt(ctx, family)
+		if errors.Is(err, errTooMany) {
+			return familyLook{tooMany: true}, nil
 		}
-		tasks, _, err := l.Describe(ctx, listed)
-		if err != nil {
-			return nil, err
-		}
-		undescribed := without(listed, tasks)
-		if len(undescribed) > 0 { // of a busy family there is always one that ECS has just forgotten
-			if listed, err = l.list(ctx, in); err != nil {
-				return nil, err
-			}
-			undescribed = slices.DeleteFunc(undescribed, func(arn string) bool { return !slices.Contains(listed, arn) })
-		}
-		if n := len(undescribed); n > 0 {
-			return nil, fmt.Errorf("find stopped tasks of family %s: ECS lists %d that it does not describe", family, n)
-		}
-		return tasks, nil
+		return familyLook{tasks: tasks}, err
 	})
+	if look.tooMany {
+		return nil, errTooMany
+	}
+	return look.tasks, err
+}
+
+// lookAt lists and describes the stopped tasks of a family.
+func (l *Launcher) lookAt(ctx context.Context, family string) ([]spot.Task, error) {
+	in := &ecs.ListTasksInput{Family: aws.String(family), DesiredStatus: types.DesiredStatusStopped}
+	listed, err := l.list(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	tasks, _, err := l.Describe(ctx, listed)
+	if err != nil {
+		return nil, err
+	}
+	undescribed := without(listed, tasks)
+	if len(undescribed) > 0 { // of a busy family there is always one that ECS has just forgotten
+		if listed, err = l.list(ctx, in); err != nil {
+			return nil, err
+		}
+		undescribed = slices.DeleteFunc(undescribed, func(arn string) bool { return !slices.Contains(listed, arn) })
+	}
+	if n := len(undescribed); n > 0 {
+		return nil, fmt.Errorf("find stopped tasks of family %s: ECS lists %d that it does not describe", family, n)
+	}
+	return tasks, nil
 }
 
 // without are the ARNs of which no task is told.
@@ -174,7 +196,7 @@ func (l *Launcher) list(ctx context.Context, in *ecs.ListTasksInput) ([]string, 
 			return nil, fmt.Errorf("list tasks: %w", err)
 		}
 		if arns = append(arns, page.TaskArns...); len(arns) > stoppedMax {
-			return nil, fmt.Errorf("list tasks: %w: more than %d", errTooMany, stoppedMax)
+			return nil, errTooMany
 		}
 	}
 	return arns, nil

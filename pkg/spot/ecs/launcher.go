@@ -51,7 +51,7 @@ type Launcher struct {
 	config      Config
 	now         func() time.Time
 	definitions cache[spot.TaskDefinition]
-	stopped     cache[[]spot.Task] // by family
+	stopped     cache[familyLook] // by family
 }
 
 // New makes a launcher. now is when an answer is said to have been observed.
