@@ -182,10 +182,7 @@ func TestTheFirstCallOfALaunchTellsWhatMayBeForgotten(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, taskScript{lost: true, code: code(0), stopCode: "EssentialContainerExited"})
 	w.submit("job-1", plainRequest)
-	ecs := &answeringECS{w.ecs, nil}
-	for range 50 {
-		ecs.answers = append(ecs.answers, unanswered)
-	}
+	ecs := neverAnswering(w)
 	for minute := 1; minute < 45; minute++ {
 		w.now = start.Add(time.Duration(minute) * time.Minute)
 		if err := w.sweepBy(ecs); err != nil {

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,9 +41,9 @@ func TestATaskThatHadStartedIsNotTimedOutForNotStarting(t *testing.T) {
 	}
 }
 
-// TestAStopForNotStartingIsTakenBackByTheNewsOfAStart: DescribeTasks is seconds behind when the clock runs out, and StopTask fails.
-func TestAStopForNotStartingIsTakenBackByTheNewsOfAStart(t *testing.T) {
-	t.Parallel()
+// takenBack is a world whose job is to be stopped for not having started, and has: StopTask failed, and then RUNNING was told.
+func takenBack(t *testing.T) (*world, *fakeTask) {
+	t.Helper()
 	w := newWorld(t, taskScript{pending: true, silent: true, code: code(143)})
 	w.submit("job-1", startsWithinTenMinutes)
 	w.now = start.Add(601 * time.Second)
@@ -54,6 +55,13 @@ func TestAStopForNotStartingIsTakenBackByTheNewsOfAStart(t *testing.T) {
 	task.LastStatus, task.StartedAt, task.Version = "RUNNING", start.Add(590*time.Second), task.Version+3
 	w.now = start.Add(603 * time.Second)
 	w.observe(task.Task)
+	return w, task
+}
+
+// TestAStopForNotStartingIsTakenBackByTheNewsOfAStart: DescribeTasks is seconds behind when the clock runs out, and StopTask fails.
+func TestAStopForNotStartingIsTakenBackByTheNewsOfAStart(t *testing.T) {
+	t.Parallel()
+	w, task := takenBack(t)
 	w.now = start.Add(15 * time.Minute)
 	w.deliver(func(e *engine.Engine) error { return e.Wake(t.Context(), "job-1") })
 	if j := w.job("job-1"); task.Stopped() || j.Status != jobs.StatusRunning {
@@ -207,17 +215,7 @@ func TestAStopThatWasTakenBackIsNotTheCauseOfWhatEndsTheTaskLater(t *testing.T) 
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, taskScript{pending: true, silent: true, code: code(143)})
-			w.submit("job-1", startsWithinTenMinutes)
-			w.now = start.Add(601 * time.Second)
-			_ = w.sweepBy(failingStop{w.ecs})
-			task := w.ecs.tasks[0]
-			if w.job("job-1").Live().Internal.StopCause != jobs.StopStartClock {
-				t.Fatal("the clock has not run out")
-			}
-			task.LastStatus, task.StartedAt, task.Version = "RUNNING", start.Add(590*time.Second), task.Version+3
-			w.now = start.Add(603 * time.Second)
-			w.observe(task.Task)
+			w, task := takenBack(t)
 			w.now = start.Add(40 * time.Minute)
 			n := count(w.ecs.calls, "StopTask")
 			w.ecs.stop(task, end.code, end.reason)
@@ -314,15 +312,17 @@ func unanswered(spot.Launch) spot.Answer {
 	return spot.Answer{Kind: spot.AnswerNone, Reason: "RunTask gave no answer."}
 }
 
+// neverAnswering is an ECS whose RunTask gives no answer.
+func neverAnswering(w *world) *answeringECS {
+	return &answeringECS{w.ecs, slices.Repeat([]func(spot.Launch) spot.Answer{unanswered}, 100)}
+}
+
 // TestALaunchThatIsNotRepeatedDoesNotWaitToBe: its clock, or its client token, has run out, and nobody knows what it made.
 func TestALaunchThatIsNotRepeatedDoesNotWaitToBe(t *testing.T) {
 	t.Parallel()
 	for request, over := range map[string]time.Duration{startsWithinTenMinutes: 11 * time.Minute, plainRequest: 46 * time.Minute} {
 		w := newWorld(t)
-		ecs := &answeringECS{w.ecs, nil}
-		for range 100 {
-			ecs.answers = append(ecs.answers, unanswered)
-		}
+		ecs := neverAnswering(w)
 		e := w.engine()
 		e.Launcher = ecs
 		if _, err := e.Submit(t.Context(), engine.Submission{JobID: "job-1", Body: []byte(request)}); err != nil {
@@ -348,10 +348,7 @@ func TestATaskThatIsAdoptedBetweenTwoLaunchesHasItsThirtyMinutes(t *testing.T) {
 	task := w.ecs.tasks[0]
 	hidden := w.ecs.tasks
 	w.ecs.tasks = nil // ListTasks is behind
-	ecs := &answeringECS{w.ecs, nil}
-	for range 100 {
-		ecs.answers = append(ecs.answers, unanswered)
-	}
+	ecs := neverAnswering(w)
 	minute := 0
 	for ; !w.job("job-1").Live().Internal.LaunchedAt.IsZero(); minute++ {
 		if minute > 46 {
@@ -395,10 +392,7 @@ func TestATaskThatSettlingFindsTooLateIsStopped(t *testing.T) {
 	w.submit("job-1", plainRequest)
 	first := w.ecs.tasks[0]
 	w.ecs.tasks = nil // ECS does not show it
-	ecs := &answeringECS{w.ecs, nil}
-	for range 100 {
-		ecs.answers = append(ecs.answers, unanswered)
-	}
+	ecs := neverAnswering(w)
 	for minute := 0; w.job("job-1").Live().Internal.NoTaskAt.IsZero(); minute++ {
 		w.now = start.Add(time.Duration(minute) * time.Minute)
 		if err := w.sweepBy(ecs); err != nil {
