@@ -35,8 +35,8 @@ func mutants() []mutant {
 		}}},
 		{Guard: "client token: repeated after its life is over", Edits: []edit{{
 			"pkg/spot/next.go",
-			"(now.Sub(a.Internal.LaunchedAt.Time) >= times.TokenLife || mustEnd(j, now, times))",
-			"mustEnd(j, now, times)",
+			"return now.Sub(a.Internal.LaunchedAt.Time) >= times.TokenLife",
+			"return false",
 		}}},
 		{Guard: "unanswered: after a call without an answer any refusal is believed", Edits: []edit{{
 			"pkg/spot/answer.go",
@@ -83,8 +83,8 @@ func mutants() []mutant {
 		}}},
 		{Guard: "cancel: a cancelled launch is launched again", Edits: []edit{{
 			"pkg/spot/next.go",
-			`return !j.CancelRequestedAt.IsZero() || ClockOver(j, now, times) != ""`,
-			`return ClockOver(j, now, times) != ""`,
+			`return !j.CancelRequestedAt.IsZero() || over != ""`,
+			`return over != ""`,
 		}}},
 		{Guard: "cancel: a refusal ends a cancelled job for its own cause", With: "RunTask rejected=0.5,slow=0.4,user cancels=1,RunTask denied=0", Edits: []edit{{
 			"pkg/spot/answer.go",

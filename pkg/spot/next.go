@@ -39,7 +39,8 @@ func Next(j *jobs.Job, now time.Time, times Times) Step {
 		return StepNone
 	}
 	a := j.Live()
-	end := mustEnd(j, now, times)
+	over := ClockOver(j, now, times)
+	end := mustEnd(j, over)
 	waits := j.NextAttemptAt.After(now)
 	switch {
 	case a == nil && end:
@@ -49,14 +50,14 @@ func Next(j *jobs.Job, now time.Time, times Times) Step {
 	case a == nil:
 		return StepBegin
 	case a.TaskARN != "":
-		return nextOfTask(j, a, ClockOver(j, now, times))
+		return nextOfTask(j, a, over)
 	case a.Internal.LaunchedAt.IsZero() && end:
 		return StepEnd
 	case a.Internal.LaunchedAt.IsZero() && waits:
 		return StepNone
 	case a.Internal.LaunchedAt.IsZero():
 		return StepRelaunch
-	case ToSettle(j, now, times):
+	case end || tokenOver(a, now, times):
 		if now.Before(settleAt(a, times)) {
 			return StepNone
 		}
@@ -71,12 +72,17 @@ func Next(j *jobs.Job, now time.Time, times Times) Step {
 func ToSettle(j *jobs.Job, now time.Time, times Times) bool {
 	a := j.Live()
 	return a != nil && a.TaskARN == "" && !a.Internal.LaunchedAt.IsZero() &&
-		(now.Sub(a.Internal.LaunchedAt.Time) >= times.TokenLife || mustEnd(j, now, times))
+		(tokenOver(a, now, times) || mustEnd(j, ClockOver(j, now, times)))
 }
 
-// mustEnd reports whether a job without a task is launched no more.
-func mustEnd(j *jobs.Job, now time.Time, times Times) bool {
-	return !j.CancelRequestedAt.IsZero() || ClockOver(j, now, times) != ""
+// mustEnd reports whether a job without a task is launched no more, given the clock that is over.
+func mustEnd(j *jobs.Job, over jobs.StopCause) bool {
+	return !j.CancelRequestedAt.IsZero() || over != ""
+}
+
+// tokenOver reports whether the launch may not be repeated with its client token any more.
+func tokenOver(a *jobs.Attempt, now time.Time, times Times) bool {
+	return now.Sub(a.Internal.LaunchedAt.Time) >= times.TokenLife
 }
 
 func nextOfTask(j *jobs.Job, a *jobs.Attempt, over jobs.StopCause) Step {
