@@ -28,7 +28,7 @@ type Executor interface {
 	Exits() <-chan ContainerExit
 	// Forget drops what the executor keeps of a stopped task (containers, exit records), once its end is stored. Logs stay.
 	Forget(taskID string)
-	// Close lets go without stopping anything that runs.
+	// Close lets go without stopping anything that runs. Where nothing runs, nothing of the executor is left when it returns.
 	Close() error
 }
 

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/spotbatch/spotbatch/internal/engine"
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 )
@@ -73,8 +75,35 @@ func prepareDir(t *testing.T) (string, *testSystem) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = system.Close() })
+	t.Cleanup(func() {
+		_ = system.Close()
+		awaitSupervisors(t, filepath.Join(dir, "data"))
+	})
 	return dir, &testSystem{System: system}
+}
+
+// awaitSupervisors waits for those that their engine left behind: each writes a last file before it ends and gives up its
+// lock, and the data directory cannot be removed before.
+func awaitSupervisors(t *testing.T, dataDir string) {
+	t.Helper()
+	locks, err := filepath.Glob(filepath.Join(dataDir, "processes", "*.lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for _, path := range locks {
+		f, err := os.Open(path)
+		if err != nil {
+			continue // somebody has cleared up after it
+		}
+		for unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+			if time.Now().After(deadline) {
+				t.Fatalf("the supervisor of %s lives on", path)
+			}
+			time.Sleep(lockPoll)
+		}
+		_ = f.Close()
+	}
 }
 
 // witness is a job that leaves a trace: it holds a directory while it runs, so that a second run at the same time shows, and

@@ -87,6 +87,7 @@ func up(t *testing.T, change ...func(*Options)) *testSystem {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
+		awaitSupervisors(t, options.DataDir)
 	})
 	return s
 }

@@ -103,6 +103,20 @@ func TestAnAdoptedTaskIsSignalled(t *testing.T) {
 	wantCode(t, second.exit(t, "t1", "side"), 137)
 }
 
+// TestAClosedExecutorWritesNoMoreOnceItsTasksHaveEnded is what lets a directory be removed once its engine has closed.
+func TestAClosedExecutorWritesNoMoreOnceItsTasksHaveEnded(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.start(t, e.sh("t1", "exit 3"))
+	wantCode(t, e.exit(t, "t1", "main"), 3)
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if held := e.supervisorsHeld(t); held != 0 {
+		t.Errorf("%d supervisors live on", held)
+	}
+}
+
 func TestATaskThatTheStateHasStoppedDoesNotRunOn(t *testing.T) {
 	t.Parallel()
 	first := setup(t)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spotbatch/spotbatch/internal/fargate"
 )
@@ -202,20 +203,45 @@ func (e *Executor) Forget(taskID string) {
 	}
 }
 
-// Close implements fargate.Executor. The supervisor sees its pipe end and goes on alone.
+// idleMax is how long Close waits for a supervisor that has nothing left to do: it writes a file and exits.
+const idleMax = 10 * time.Second
+
+// Close implements fargate.Executor. The supervisor sees its pipe end and goes on alone. One without tasks ends at once, and
+// is waited for: who closes may remove the directory next, and would find it written to.
 func (e *Executor) Close() error {
 	e.mu.Lock()
-	defer e.mu.Unlock()
+	link := e.link
 	select {
 	case <-e.closed:
-		return nil
+		link = nil
 	default:
 		close(e.closed)
 	}
-	if e.link == nil {
+	idle := len(e.tasksOf(link)) == 0
+	e.mu.Unlock()
+	if link == nil {
 		return nil
 	}
-	return e.link.close()
+	err := link.close()
+	if idle {
+		select {
+		case <-link.ended:
+		case <-time.After(idleMax):
+			e.config.Logger.Warn("supervisor without tasks does not end", "supervisor", link.id)
+		}
+	}
+	return err
+}
+
+// tasksOf returns the tasks that a supervisor runs for this engine. The executor's lock is held.
+func (e *Executor) tasksOf(l *link) []*watched {
+	var tasks []*watched
+	for _, w := range e.tasks {
+		if w.link == l {
+			tasks = append(tasks, w)
+		}
+	}
+	return tasks
 }
 
 // settle delivers the exits of a task that were not delivered yet, and drops the task once all were. Where the supervisor

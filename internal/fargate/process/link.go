@@ -19,6 +19,7 @@ type link struct {
 	id       string
 	cmd      *exec.Cmd
 	messages *os.File
+	ended    chan struct{} // closed once the supervisor has
 
 	mu       sync.Mutex // one request at a time
 	requests *os.File
@@ -78,11 +79,12 @@ func (e *Executor) spawn(id string) (*link, error) {
 		messages.Close()
 		return nil, err
 	}
-	return &link{id: id, cmd: cmd, requests: requests, messages: messages}, nil
+	return &link{id: id, cmd: cmd, requests: requests, messages: messages, ended: make(chan struct{})}, nil
 }
 
 // listen takes a supervisor's messages until the supervisor dies or the executor is closed.
 func (e *Executor) listen(l *link) {
+	defer close(l.ended)
 	decoder := json.NewDecoder(bufio.NewReader(l.messages))
 	for {
 		var m message
@@ -158,12 +160,7 @@ func (e *Executor) bury(l *link) {
 	if e.link == l {
 		e.link = nil // the next task gets a new one
 	}
-	var orphaned []*watched
-	for _, w := range e.tasks {
-		if w.link == l {
-			orphaned = append(orphaned, w)
-		}
-	}
+	orphaned := e.tasksOf(l)
 	e.mu.Unlock()
 	journal := e.journalOf(l.id)
 	if err := journal.read(); err != nil {
