@@ -203,16 +203,10 @@ func TestEngineAndSupervisorDieTogether(t *testing.T) {
 	first.awaitLog(t, lost, "ready")
 	wantCode(t, first.exit(t, "ended", "main"), 9)
 	// Stopped first: so it cannot drain between the death of the one and of the other.
-	for _, signal := range []syscall.Signal{syscall.SIGSTOP, 0, syscall.SIGKILL} {
-		if signal == 0 {
-			if err := first.Close(); err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
-		if err := syscall.Kill(first.supervisorPID(), signal); err != nil {
-			t.Fatal(err)
-		}
+	pid := first.supervisorPID()
+	stopAndWait(t, pid)
+	if err := errors.Join(first.Close(), syscall.Kill(pid, syscall.SIGKILL)); err != nil {
+		t.Fatal(err)
 	}
 	eventually(t, "the lock to be free", func() bool { return first.supervisorsHeld(t) == 0 })
 	unheard := first.sh("unheard", "exit 0")
@@ -234,6 +228,18 @@ func TestEngineAndSupervisorDieTogether(t *testing.T) {
 	third := setupIn(t, first.dir) // the answer of the second was not stored; a new task had been handed to it
 	want["later"] = fargate.AdoptedNotStarted
 	wantFates(t, third.adopt(t, lost, ended, unheard, third.sh("later", "exit 0")), want)
+}
+
+// stopAndWait has a child stop, and waits until all its threads have: they run on for a moment after the signal.
+func stopAndWait(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("wait for %d to stop: %v, status %v", pid, err, status)
+	}
 }
 
 // runEngine is an engine that starts tasks without end, four at a time, and says which before it does; the tests kill it.
