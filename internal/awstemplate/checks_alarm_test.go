@@ -15,6 +15,7 @@ func ownMetrics() []string {
 	all := []string{
 		"JobsAccepted", "JobsRejected", "JobsEnded", "TasksStarted", "TasksStarted.FARGATE", "TasksStarted.FARGATE_SPOT",
 		"SpotInterruptions", "OnDemandFallbacks", "LaunchLatency", "RecoveryLatency", "DueLag",
+		"EventsUnpublished",
 	}
 	for _, cause := range jobs.Causes() {
 		all = append(all, "LaunchesRefused."+string(cause))
@@ -179,10 +180,11 @@ func signals() map[string]string {
 			" LessThanThreshold 1, 2 of 2, breaching",
 		"DueLagAlarm": "Maximum of 300 s of Spotbatch DueLag Runner=spotbatch" +
 			" GreaterThanThreshold 600, 3 of 3, breaching",
-		"DeploymentFaultAlarm": sum + "Spotbatch LaunchesRefused.DEPLOYMENT_FAULT Runner=spotbatch" + once,
-		"JobsRejectedAlarm":    sum + "Spotbatch JobsRejected Runner=spotbatch" + once,
-		"TaskRuleFailedAlarm":  sum + "AWS/Events FailedInvocations RuleName=TaskRule" + once,
-		"TaskRuleLostAlarm":    sum + "AWS/Events InvocationsFailedToBeSentToDlq RuleName=TaskRule" + once,
+		"DeploymentFaultAlarm":   sum + "Spotbatch LaunchesRefused.DEPLOYMENT_FAULT Runner=spotbatch" + once,
+		"JobsRejectedAlarm":      sum + "Spotbatch JobsRejected Runner=spotbatch" + once,
+		"EventsUnpublishedAlarm": sum + "Spotbatch EventsUnpublished Runner=spotbatch" + once,
+		"TaskRuleFailedAlarm":    sum + "AWS/Events FailedInvocations RuleName=TaskRule" + once,
+		"TaskRuleLostAlarm":      sum + "AWS/Events InvocationsFailedToBeSentToDlq RuleName=TaskRule" + once,
 		"TableThrottlesAlarm": "SUM(FILL(METRICS(), 0)) of " +
 			table + "ReadThrottleEvents TableName=Table, " + table + "WriteThrottleEvents TableName=Table, " +
 			table + "WriteThrottleEvents TableName=Table GlobalSecondaryIndexName=due, " +

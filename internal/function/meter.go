@@ -21,11 +21,16 @@ const (
 	metricInterruptions = "SpotInterruptions"
 	metricFallbacks     = "OnDemandFallbacks"
 	metricEnded         = "JobsEnded"
-	metricLaunch        = "LaunchLatency"   // from acceptance to the first task, ms
-	metricRecovery      = "RecoveryLatency" // from the interrupted task's end to the next task, ms
-	metricUnknown       = "UnknownJobs"     // task events that name a job which is not in the table
-	metricDueLag        = "DueLag"          // how late the sweep found the latest job, s
+	metricLaunch        = "LaunchLatency"     // from acceptance to the first task, ms
+	metricRecovery      = "RecoveryLatency"   // from the interrupted task's end to the next task, ms
+	metricUnpublished   = "EventsUnpublished" // failures to publish, see untoldTries
+	metricUnknown       = "UnknownJobs"       // task events that name a job which is not in the table
+	metricDueLag        = "DueLag"            // how late the sweep found the latest job, s
 )
+
+// untoldTries is from which failure in a row on a job's event counts as unpublished: minutes after the first. What fails once
+// and then does not is no news.
+const untoldTries = 5
 
 // namespace of the metrics; their one dimension is Runner.
 const namespace = "Spotbatch"
@@ -87,6 +92,9 @@ func (m *Meter) Saved(before, after *jobs.Job, at time.Time) {
 	}
 	if after.Ended() && !before.Ended() {
 		m.count(metricEnded, string(after.Status)+"."+string(after.Cause))
+	}
+	if tries := after.Internal.NewsFailed; tries >= untoldTries && tries > before.Internal.NewsFailed {
+		m.counts[metricUnpublished]++
 	}
 	interrupted := jobs.CauseSpotInterruption.Is
 	m.counts[metricInterruptions] += after.Count(interrupted) - before.Count(interrupted)

@@ -120,6 +120,22 @@ func TestRefusalsAreCountedByTheirCause(t *testing.T) {
 	}
 }
 
+func TestAnEventThatFailsToBePublishedForMinutesIsCounted(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	m := newMeter("nightly", &out)
+	s := begin(m)
+	for failures := range 6 {
+		s.save(time.Minute, func(j *jobs.Job) { j.Internal.NewsFailed = failures + 1 })
+	}
+	s.save(time.Minute, func(*jobs.Job) {}) // something else
+	s.save(time.Minute, func(j *jobs.Job) { j.Internal.NewsFailed = 0 })
+	want := map[string]any{"Runner": "nightly", "JobsAccepted": 1.0, "EventsUnpublished": 2.0}
+	if diff := cmp.Diff(want, flushed(t, m, &out)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestARejectedRequestIsNoAcceptedJob(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
