@@ -164,32 +164,6 @@ func (s *Store) dueStatement(before time.Time, cursor string, limit int) (statem
 	return statement + " ORDER BY due, seq LIMIT ?", append(args, limit), nil
 }
 
-// Counts returns how many jobs stand where; a status without jobs is left out. Expired jobs count until they are
-// dropped: the index that is counted does not know them apart.
-func (s *Store) Counts(ctx context.Context) (map[jobs.Status]int, error) {
-	counts := map[jobs.Status]int{}
-	err := s.db.View(ctx, func(tx *sqlitedb.Tx) error {
-		clear(counts)
-		rows, err := tx.Query("SELECT status, count(*) FROM jobs GROUP BY status")
-		if err != nil {
-			return err
-		}
-		for rows.Next() {
-			var status jobs.Status
-			var n int
-			if err := rows.Scan(&status, &n); err != nil {
-				return err
-			}
-			counts[status] = n
-		}
-		return rows.Err()
-	})
-	if err != nil {
-		return nil, fmt.Errorf("count jobs: %w", err)
-	}
-	return counts, nil
-}
-
 // position is a place in an order: a row's time and, among rows of the same millisecond, its seq. The next page starts
 // there whatever was added or taken away meanwhile.
 type position struct{ time, seq int64 }
