@@ -240,3 +240,30 @@ func TestABusyMachineIsNoOutage(t *testing.T) {
 		t.Error(tell(j))
 	}
 }
+
+// deletedECS shows what has stopped as DELETED.
+type deletedECS struct{ *scriptedECS }
+
+func (s deletedECS) Describe(ctx context.Context, arns []string) ([]spot.Task, []string, error) {
+	tasks, missing, err := s.scriptedECS.Describe(ctx, arns)
+	for i := range tasks {
+		if tasks[i].LastStatus == "STOPPED" {
+			tasks[i].LastStatus = "DELETED"
+			tasks[i].Version++
+		}
+	}
+	return tasks, missing, err
+}
+
+// TestATaskThatIsShownAsDeletedHasEnded: no event tells of its end, and a job that has succeeded is not run again.
+func TestATaskThatIsShownAsDeletedHasEnded(t *testing.T) {
+	t.Parallel()
+	silent := succeeds
+	silent.silent = true
+	w := newWorld(t, silent)
+	w.submit("job-1", plainRequest)
+	w.wakeUntil(start.Add(3*time.Hour), deletedECS{w.ecs})
+	if j := w.job("job-1"); j.Status != jobs.StatusSucceeded || len(w.ecs.tasks) != 1 {
+		t.Errorf("%d tasks: %s", len(w.ecs.tasks), tell(j))
+	}
+}

@@ -38,6 +38,7 @@ const (
 	StopAnswerLost
 	DescribeFails
 	DescribePartly // one task of a call fails
+	ShowsDeleted   // DescribeTasks shows a stopped task as DELETED
 	ForgetsSoon    // ECS shows a stopped task for an hour and no longer
 	DescribeLags   // DescribeTasks and ListTasks answer what was true up to some minutes ago
 	FindFails
@@ -86,7 +87,7 @@ var faultNames = [faults]string{
 	"message twice", "message shuffled", "message early", "message late",
 	"store throttled", "store answer lost", "store echo", "store late", "index lags", "item sick",
 	"RunTask throttled", "RunTask answer lost", "RunTask unanswered", "RunTask denied", "RunTask token conflict", "RunTask conflict", "RunTask rejected", "RunTask odd", "RunTask late",
-	"StopTask fails", "StopTask answer lost", "DescribeTasks fails", "DescribeTasks partly", "forgets soon", "DescribeTasks lags", "ListTasks fails", "DescribeTaskDefinition fails",
+	"StopTask fails", "StopTask answer lost", "DescribeTasks fails", "DescribeTasks partly", "shows deleted", "forgets soon", "DescribeTasks lags", "ListTasks fails", "DescribeTaskDefinition fails",
 	"PutEvents fails", "PutEvents answer lost", "wake-up fails", "rejected queue fails",
 	"event lost", "event twice", "event late", "event a day late", "event malformed",
 	"sweep twice", "sweep missed", "killed", "slow", "clock wrong", "pacer strict",

@@ -34,6 +34,7 @@ type state struct {
 const (
 	running = "RUNNING"
 	stopped = "STOPPED"
+	deleted = "DELETED"
 )
 
 // fate is how a task goes if nobody interferes.
@@ -47,6 +48,7 @@ type fate struct {
 	code     *int
 	oom      bool
 	infra    bool // the platform takes it away
+	retired  bool // and says that it is for maintenance
 	spotIn   time.Duration
 	taken    bool // Spot takes it after spotIn
 	// onTerm is what its container exits with at SIGTERM, within stopIn; nil: no exit code is ever told.
@@ -54,6 +56,7 @@ type fate struct {
 	stopIn time.Duration
 	notice string        // the stopCode of Spot's notice
 	shows  time.Duration // for how long ECS shows it once it has stopped; 0 = longer
+	gone   time.Duration // for how long it is STOPPED before it is DELETED; 0 = always
 }
 
 func exit(code int) *int { return &code }
@@ -97,6 +100,10 @@ func (w *World) drawFate(d dice, onSpot bool) fate {
 		why := pick(d, startErrors)
 		f.startErr, f.cause = why.reason, why.cause
 	}
+	f.retired = d.chance(0.3)
+	if hit(ShowsDeleted) {
+		f.gone = d.between(time.Second, 20*time.Minute)
+	}
 	return f
 }
 
@@ -135,7 +142,7 @@ func (t *task) asOf(at time.Time) *spot.Task {
 	return nil
 }
 
-func (t *task) stopped() bool { return t.LastStatus == stopped }
+func (t *task) stopped() bool { return t.LastStatus == stopped || t.LastStatus == deleted }
 
 // after plans what happens to the task unless something else happens first.
 func (t *task) after(d time.Duration, happens func()) {
@@ -211,7 +218,10 @@ func (t *task) exits() {
 	t.ExecutionStoppedAt = t.w.now
 	t.StoppingAt = t.w.now
 	code, why := "EssentialContainerExited", "Essential container in task exited"
-	if t.fate.infra {
+	switch {
+	case t.fate.infra && t.fate.retired:
+		code, why = "", "ECS is performing maintenance on the underlying infrastructure hosting the task"
+	case t.fate.infra:
 		code, why = "InfrastructureHealth", "The infrastructure is unhealthy."
 	}
 	t.byItself = !t.fate.infra
@@ -288,4 +298,7 @@ func (t *task) end(code, reason string, exitCode *int) {
 		t.Containers = t.container(exitCode)
 	})
 	t.w.cluster.live[t.provider]--
+	if t.fate.gone > 0 {
+		t.after(t.fate.gone, func() { t.change(func() { t.LastStatus = deleted }) })
+	}
 }

@@ -26,14 +26,14 @@ func causeOf(j *jobs.Job, a *jobs.Attempt, t Task) (cause jobs.Cause, reason str
 			return jobs.CauseSucceeded, reason
 		}
 		return jobs.CauseSpotInterruption, reason
-	case t.StopCode == stopUserInitiated: // 5
+	case t.StopCode == stopUserInitiated && !t.retired(): // 5
 		return jobs.CauseCancelled, reason
 	case t.StopCode == stopTaskFailedToStart, code == nil && t.StartedAt.IsZero() && !a.Ran(): // 6
 		return classifyStartFailure(reason), reason
 	case outOfMemory(reason): // 7
 		return jobs.CauseOutOfMemory, reason
-	case t.StopCode != "" && t.StopCode != stopEssentialExited: // 8
-		// ECS ended the task for a reason of its own (InfrastructureHealth, retirement); the enum is open. Whatever the
+	case t.StopCode != "" && t.StopCode != stopEssentialExited, t.retired(): // 8
+		// ECS ended the task for a reason of its own (InfrastructureHealth, maintenance); the enum is open. Whatever the
 		// container made of its SIGTERM says nothing about the job.
 		return jobs.CausePlatformFailure, reason
 	case code == nil: // 9: a missing exit code is never success
@@ -77,7 +77,7 @@ func hadStarted(j *jobs.Job, a *jobs.Attempt, started time.Time) bool {
 // stoppedByCall reports whether our StopTask may have ended the task. One that exited, failed to start or was ended by ECS itself
 // had ended before our call came.
 func stoppedByCall(t Task) bool {
-	return t.StopCode == "" || t.StopCode == stopUserInitiated || t.interrupted()
+	return !t.retired() && (t.StopCode == "" || t.StopCode == stopUserInitiated) || t.interrupted()
 }
 
 // exitedByItself reports whether the container ended before anybody wanted it stopped. executionStoppedAt has whole

@@ -46,6 +46,8 @@ func stoppedTask(stopCode, stoppedReason string, code *int, containerReason stri
 const (
 	spotReason   = "Your Spot Task was interrupted."
 	exitedReason = "Essential container in task exited"
+
+	maintenanceReason = "ECS is performing maintenance on the underlying infrastructure hosting the task"
 )
 
 func TestCauseOfAStoppedTaskThatRan(t *testing.T) {
@@ -91,6 +93,10 @@ func TestCauseOfAStoppedTaskThatRan(t *testing.T) {
 		"a missing exit code is never success":         {stoppedTask(stopEssentialExited, exitedReason, nil, ""), nil, jobs.CausePlatformFailure},
 		"a runtime error without an exit code":         {stoppedTask(stopEssentialExited, exitedReason, nil, "ContainerRuntimeTimeoutError: Could not transition to running; timed out after waiting 3m0s"), nil, jobs.CausePlatformFailure},
 		"infrastructure, a stop code of later years":   {stoppedTask("InfrastructureHealth", "x", exit(143), ""), nil, jobs.CausePlatformFailure},
+		"maintenance, without a stop code":             {stoppedTask("", maintenanceReason, exit(143), ""), nil, jobs.CausePlatformFailure},
+		"maintenance is nobody's hand":                 {stoppedTask(stopUserInitiated, maintenanceReason, exit(143), ""), nil, jobs.CausePlatformFailure},
+		"maintenance as its clock ran out":             {stoppedTask("", maintenanceReason, exit(143), ""), do(timedOut), jobs.CausePlatformFailure},
+		"maintenance with exit 0 at its SIGTERM":       {stoppedTask("", maintenanceReason, exit(0), ""), nil, jobs.CausePlatformFailure},
 		"task retirement with exit 0 at its SIGTERM":   {stoppedTask("TaskRetirement", "x", exit(0), ""), nil, jobs.CausePlatformFailure},
 	} {
 		t.Run(name, func(t *testing.T) {

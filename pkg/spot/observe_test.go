@@ -50,6 +50,7 @@ func TestEventsMoveTheLiveAttempt(t *testing.T) {
 			launchingJob(), Task{ARN: "arn:task/batch/1", Version: 3, LastStatus: "PENDING", DesiredStatus: "STOPPED", StopCode: stopSpot}, jobs.StatusStarting, jobs.AttemptStopping,
 		},
 		"STOPPED may be the first event":                    {launchingJob(), stoppedTask(stopEssentialExited, exitedReason, exit(0), ""), jobs.StatusSucceeded, jobs.AttemptStopped},
+		"DELETED is STOPPED, as DescribeTasks may show it":  {runningJob(), deletedTask(), jobs.StatusSucceeded, jobs.AttemptStopped},
 		"a user's stop shows as STOPPING, not as a notice":  {runningJob(), stoppingTask(), jobs.StatusRunning, jobs.AttemptStopping},
 		"STOPPED after an interruption makes it RUNNABLE":   {runningJob(), stoppedTask(stopSpot, spotReason, exit(143), ""), jobs.StatusRunnable, jobs.AttemptStopped},
 		"STOPPED of a second container's failure counts by": {runningJob(), stoppedTask(stopEssentialExited, exitedReason, exit(7), ""), jobs.StatusFailed, jobs.AttemptStopped},
@@ -65,6 +66,12 @@ func TestEventsMoveTheLiveAttempt(t *testing.T) {
 			}
 		})
 	}
+}
+
+func deletedTask() Task {
+	t := stoppedTask(stopEssentialExited, exitedReason, exit(0), "")
+	t.LastStatus = "DELETED"
+	return t
 }
 
 func stoppingTask() Task {

@@ -39,6 +39,7 @@ type Container struct {
 const (
 	taskRunning = "RUNNING"
 	taskStopped = "STOPPED"
+	taskDeleted = "DELETED" // what DescribeTasks may show of a task after STOPPED; no event tells of it
 
 	stopTaskFailedToStart = "TaskFailedToStart"
 	stopEssentialExited   = "EssentialContainerExited"
@@ -119,7 +120,7 @@ func Owner(runner, startedBy string) (jobID string, attempt int, ok bool) {
 }
 
 // Stopped reports whether the task has ended for good.
-func (t Task) Stopped() bool { return t.LastStatus == taskStopped }
+func (t Task) Stopped() bool { return t.LastStatus == taskStopped || t.LastStatus == taskDeleted }
 
 // live reports whether the task runs or will run unless somebody stops it.
 func (t Task) live() bool { return !t.Stopped() && t.DesiredStatus != taskStopped }
@@ -131,6 +132,12 @@ func (t Task) interrupted() bool {
 	return t.StopCode == stopSpot || t.StopCode == stopSpotUntil2023 ||
 		strings.HasPrefix(t.StoppedReason, "Your Spot Task was interrupted") ||
 		strings.HasPrefix(t.StoppedReason, "SpotInterruptionError")
+}
+
+// retired reports whether AWS took the task for maintenance of what it ran on, of which no stop code is documented.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-maintenance.html
+func (t Task) retired() bool {
+	return strings.Contains(t.StoppedReason, "performing maintenance on the underlying infrastructure")
 }
 
 // container finds the job's container by name: the order of containers[] is not documented. With a single container the

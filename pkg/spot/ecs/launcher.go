@@ -73,10 +73,8 @@ func (l *Launcher) Run(ctx context.Context, launch spot.Launch) spot.Answer {
 	// err == nil is not success: a task that could not be placed is a failure in a 200 answer.
 	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html
 	if len(out.Tasks) > 0 && aws.ToString(out.Tasks[0].TaskArn) != "" {
-		t := out.Tasks[0]
-		return spot.Answer{
-			Kind: spot.AnswerTask, TaskARN: aws.ToString(t.TaskArn), Stopped: aws.ToString(t.LastStatus) == "STOPPED", Firm: true,
-		}
+		t := l.task(&out.Tasks[0])
+		return spot.Answer{Kind: spot.AnswerTask, TaskARN: t.ARN, Stopped: t.Stopped(), Firm: true}
 	}
 	if len(out.Failures) > 0 {
 		f := out.Failures[0]

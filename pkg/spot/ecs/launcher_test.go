@@ -94,6 +94,7 @@ func TestEveryWayInWhichRunTaskAnswers(t *testing.T) {
 		want   result
 	}{
 		"a task":                       {200, `{"tasks":[{"taskArn":"` + arn + `","lastStatus":"PROVISIONING"}],"failures":[]}`, result{spot.AnswerTask, "", true, arn, false}},
+		"a replayed, deleted task":     {200, `{"tasks":[{"taskArn":"` + arn + `","lastStatus":"DELETED","desiredStatus":"STOPPED"}]}`, result{spot.AnswerTask, "", true, arn, true}},
 		"a replayed, stopped task":     {200, `{"tasks":[{"taskArn":"` + arn + `","lastStatus":"STOPPED","desiredStatus":"STOPPED"}]}`, result{spot.AnswerTask, "", true, arn, true}},
 		"a replay with a failure too":  {200, fixture(t, "runtask-idempotent-replay-snippet.json"), result{spot.AnswerTask, "", true, "arn:aws:ecs:us-east-1:123456789012:task/default/fdf2c302-468c-4e55-b884-5331d816e7fb", false}},
 		"no capacity":                  {200, fixture(t, "runtask-response.capacity-unavailable.json"), result{spot.AnswerRefused, jobs.CauseNoCapacity, true, "", false}},
