@@ -79,7 +79,9 @@ func (l *Launcher) describe(ctx context.Context, cluster string, arns []string) 
 
 // Find lists the tasks that one launch made, running and stopped.
 func (l *Launcher) Find(ctx context.Context, startedBy, taskDefinition string) ([]spot.Task, error) {
-	running, err := l.list(ctx, &ecs.ListTasksInput{StartedBy: aws.String(startedBy), DesiredStatus: types.DesiredStatusRunning})
+	// Those that are to run are what is listed without a desiredStatus. ECS's documents have startedBy as the only filter.
+	// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTasks.html
+	running, err := l.list(ctx, &ecs.ListTasksInput{StartedBy: aws.String(startedBy)})
 	if err != nil {
 		return nil, err
 	}

@@ -27,9 +27,9 @@ func TestFindAsksForRunningAndStoppedTasks(t *testing.T) {
 				switch {
 				case operation == "DescribeTasks":
 					return 200, describe(body)
-				case body["desiredStatus"] == "RUNNING" && body["nextToken"] == nil:
+				case body["desiredStatus"] == nil && body["nextToken"] == nil:
 					return 200, `{"taskArns":["arn/1"],"nextToken":"more"}`
-				case body["desiredStatus"] == "RUNNING":
+				case body["desiredStatus"] == nil:
 					return 200, `{"taskArns":[]}`
 				case refused && body["startedBy"] != nil:
 					return 400, `{"__type":"InvalidParameterException","message":"cannot specify startedBy"}`
@@ -73,7 +73,7 @@ func TestFindSucceedsInABusyFamily(t *testing.T) {
 				case operation == "DescribeTasks":
 					return 200, `{"tasks":[{"taskArn":"arn/2","startedBy":"spotbatch/job-1/1","lastStatus":"STOPPED"}],
 						"failures":[{"arn":"arn/1","reason":"MISSING"}]}`
-				case body["desiredStatus"] == "RUNNING":
+				case body["desiredStatus"] == nil:
 					return 200, `{"taskArns":[]}`
 				case body["startedBy"] != nil:
 					return 400, `{"__type":"InvalidParameterException","message":"cannot specify startedBy"}`
@@ -100,7 +100,7 @@ func busyFamily(all int) func(operation string, body map[string]any) (int, strin
 				out = append(out, fmt.Sprintf(`{"taskArn":%q,"startedBy":"spotbatch/%s/1","lastStatus":"STOPPED"}`, arn, arn))
 			}
 			return 200, `{"tasks":[` + strings.Join(out, ",") + `]}`
-		case body["desiredStatus"] == "RUNNING":
+		case body["desiredStatus"] == nil:
 			return 200, `{"taskArns":[]}`
 		case body["startedBy"] != nil:
 			return 400, `{"__type":"InvalidParameterException","message":"cannot specify startedBy"}`
