@@ -328,10 +328,13 @@ func TestAPublicationThatFailsForGoodIsTriedEverMoreSeldom(t *testing.T) {
 	if tries > 250 || tries < 90 {
 		t.Errorf("tried %d times in a day", tries)
 	}
+	if at := w.job("job-1").Internal.ExpiresAt; !at.IsZero() {
+		t.Errorf("it expires at %v, and nobody could be told of its end any more", at)
+	}
 	w.mute = false
 	w.settleDown()
-	if len(w.published) != 1 {
-		t.Errorf("published %d times once the bus was back", len(w.published))
+	if at := w.job("job-1").Internal.ExpiresAt; len(w.published) != 1 || at.Before(w.now.Add(719*time.Hour)) {
+		t.Errorf("published %d times once the bus was back; it expires at %v", len(w.published), at)
 	}
 }
 

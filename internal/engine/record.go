@@ -206,7 +206,7 @@ func (e *Engine) stamp(before, next *jobs.Job, writeID string, at spot.Moment) {
 		next.Internal.Unpublished = next.Version
 	}
 	next.Internal.DueAt = spot.Due(next, e.Times, at)
-	if next.Ended() && next.Internal.ExpiresAt.IsZero() {
+	if next.Ended() && next.Internal.Unpublished == 0 && next.Internal.ExpiresAt.IsZero() {
 		next.Internal.ExpiresAt = jobs.At(at.Now.Add(e.Times.Retention))
 	}
 }

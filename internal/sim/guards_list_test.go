@@ -175,7 +175,7 @@ func mutants() []mutant {
 		}}},
 		{Guard: "stop cause: it counts though the task ended by itself", Edits: []edit{{
 			"pkg/spot/cause.go",
-			"return t.StopCode == \"\" || t.StopCode == stopUserInitiated || t.interrupted()",
+			"return !t.retired() && (t.StopCode == \"\" || t.StopCode == stopUserInitiated) || t.interrupted()",
 			"return true",
 		}}},
 		{Guard: "stop cause: a stop for not having started outlives the news of a start", With: "DescribeTasks lags=0.5,event late=0.5,killed=0,never runs=0", Edits: []edit{{
@@ -258,6 +258,11 @@ func mutants() []mutant {
 			"		e.callFailed(ctx, j, err)\n\t\treturn false\n",
 			"		e.callFailed(ctx, j, err)\n\t\treturn true\n",
 		}}},
+		{Guard: "retention: what has ended expires before it is published", Edits: []edit{{
+			"internal/engine/record.go",
+			"if next.Ended() && next.Internal.Unpublished == 0 && next.Internal.ExpiresAt.IsZero() {",
+			"if next.Ended() && next.Internal.ExpiresAt.IsZero() {",
+		}}},
 		{Guard: "publication: unpublished is a flag", With: "interrupted=0.9,slow=0.2,user cancels=0.5,PutEvents fails=0.2", Edits: []edit{{
 			"internal/engine/act.go",
 			"if published && j.Internal.Unpublished == r.job.Internal.Unpublished && j.Internal.Unpublished != 0 {",
@@ -271,6 +276,11 @@ func mutants() []mutant {
 			},
 			{"pkg/jobs/check.go", "	if before != nil {\n", "	if false {\n"},
 		}},
+		{Guard: "ends: a task that is shown as DELETED has not stopped", Edits: []edit{{
+			"pkg/spot/task.go",
+			"return t.LastStatus == taskStopped || t.LastStatus == taskDeleted",
+			"return t.LastStatus == taskStopped",
+		}}},
 		{Guard: "retry at STOPPED: the next attempt follows the notice", Edits: []edit{{
 			"pkg/spot/observe.go",
 			"	case t.Stopped():\n\t\tstopped(",

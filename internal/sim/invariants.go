@@ -26,8 +26,8 @@ func (w *World) saved(before, after *jobs.Job) {
 	if before != nil && after.Version != before.Version+1 {
 		w.fail("every save is the next version", id, "%d follows %d", after.Version, before.Version)
 	}
-	if after.Ended() == after.Internal.ExpiresAt.IsZero() {
-		w.fail("what has ended expires, and nothing else", id, "%s expires at %v", brief(after), after.Internal.ExpiresAt)
+	if told := after.Ended() && after.Internal.Unpublished == 0; told == after.Internal.ExpiresAt.IsZero() {
+		w.fail("what has ended and is published expires, and nothing else", id, "%s expires at %v", brief(after), after.Internal.ExpiresAt)
 	}
 	if before != nil && before.Ended() && (before.Status != after.Status || before.Cause != after.Cause ||
 		before.StatusReason != after.StatusReason || !before.StoppedAt.Equal(after.StoppedAt.Time) || !reflect.DeepEqual(before.Attempts, after.Attempts)) {

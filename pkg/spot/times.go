@@ -21,7 +21,7 @@ type Times struct {
 	StartLimit time.Duration
 	// CallRetry is the first backoff after a call that gave no answer.
 	CallRetry time.Duration
-	// Retention is how long an ended job is kept.
+	// Retention is how long a job is kept once it has ended and its end is published.
 	Retention time.Duration
 }
 
