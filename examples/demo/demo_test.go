@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -211,13 +212,22 @@ func TestTheDemoSaysWhatIsWrong(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			program := filepath.Join(dir, "spotbatch")
-			if err := os.WriteFile(program, []byte("#!/bin/sh\n"+c.script+"\n"), 0o700); err != nil {
-				t.Fatal(err)
-			}
+			writeProgram(t, program, "#!/bin/sh\n"+c.script+"\n")
 			d := &demo{spotbatch: program, executor: "process", data: dir, stdout: io.Discard, stderr: io.Discard}
 			if err := d.play(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// writeProgram writes what is to be executed while nobody forks: a child would hold the file open for writing until its exec,
+// and who executes it meanwhile is told that it is busy.
+func writeProgram(t *testing.T, path, content string) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := os.WriteFile(path, []byte(content), 0o700); err != nil {
+		t.Fatal(err)
 	}
 }

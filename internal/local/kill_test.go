@@ -40,7 +40,7 @@ func processOptions(dir string) Options {
 	}
 }
 
-// startUp starts an engine process of its own and waits until it executes.
+// startUp starts an engine process of its own, which does not outlive the test, and waits until it executes.
 func startUp(t *testing.T, dir string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -53,6 +53,7 @@ func startUp(t *testing.T, dir string) *exec.Cmd {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { kill(cmd) })
 	if _, err := fmt.Fscanln(out, new(string)); err != nil {
 		t.Fatalf("the engine did not come up: %v", err)
 	}
@@ -140,7 +141,6 @@ func TestKilledAtAHundredRandomMoments(t *testing.T) {
 		kill(cmd)
 		cmd = startUp(t, dir)
 	}
-	defer func() { kill(cmd) }()
 	for n := range jobCount {
 		j := wait(t, s, "witness-"+strconv.Itoa(n), "ended", ended)
 		want := "SUCCEEDED SUCCEEDED: 1 FARGATE_SPOT SUCCEEDED 0"
@@ -186,8 +186,7 @@ func TestKilledTogetherWithItsSupervisors(t *testing.T) {
 	for _, pid := range supervisors {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
-	cmd = startUp(t, dir)
-	defer func() { kill(cmd) }()
+	startUp(t, dir)
 	j = wait(t, s, j.JobID, "past its first attempt", func(j *jobs.Job) bool { return j.Attempts[0].Status == jobs.AttemptStopped })
 	if a := j.Attempts[0]; a.Cause != jobs.CausePlatformFailure || !strings.Contains(a.Reason, "supervisor") || a.ExitCode != nil {
 		t.Errorf("attempt 1: %s %q, exit code %v; want PLATFORM_FAILURE that says so, without an exit code", a.Cause, a.Reason, a.ExitCode)
@@ -207,12 +206,12 @@ func TestAnOrderlyShutdownIsNotTheJobsOwnFailure(t *testing.T) {
 	if len(supervisors) != 1 {
 		t.Fatalf("found %d supervisors", len(supervisors))
 	}
-	for _, pid := range append(childrenOf(t, supervisors[0]), supervisors[0], cmd.Process.Pid) {
+	// The supervisor first: it would take a signal to the task alone, long before its own, for somebody else's.
+	for _, pid := range append(supervisors, append(childrenOf(t, supervisors[0]), cmd.Process.Pid)...) {
 		_ = syscall.Kill(pid, syscall.SIGTERM)
 	}
 	_ = cmd.Wait()
-	cmd = startUp(t, dir) // the machine is up again
-	defer func() { kill(cmd) }()
+	startUp(t, dir) // the machine is up again
 	j = wait(t, s, j.JobID, "ended", ended)
 	if first := j.Attempts[0]; j.Status != jobs.StatusSucceeded || first.Cause != jobs.CausePlatformFailure || first.ExitCode != nil {
 		t.Errorf("%s: %s; attempt 1: %s %q, exit code %v; want PLATFORM_FAILURE and a second attempt", j.Status, j.StatusReason, first.Cause, first.Reason, first.ExitCode)
@@ -284,8 +283,7 @@ func TestTwoProcessesSubmitAThousandJobsEach(t *testing.T) {
 		each = 50
 	}
 	dir, s := prepareDir(t)
-	cmd := startUp(t, dir)
-	defer func() { kill(cmd) }()
+	startUp(t, dir)
 	var submitters []*exec.Cmd
 	for n := range 2 {
 		submitter := exec.Command(os.Args[0])

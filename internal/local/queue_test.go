@@ -17,8 +17,14 @@ import (
 // drop puts a file into the queue's folder as a finished writer would have left it.
 func drop(t *testing.T, folder, name, text string) {
 	t.Helper()
+	dropAt(t, folder, name, text, time.Now())
+}
+
+// dropAt does it with a file whose time is another.
+func dropAt(t *testing.T, folder, name, text string, at time.Time) {
+	t.Helper()
 	hidden := filepath.Join(folder, "."+name)
-	if err := os.WriteFile(hidden, []byte(text), 0o600); err != nil {
+	if err := errors.Join(os.WriteFile(hidden, []byte(text), 0o600), os.Chtimes(hidden, at, at)); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Rename(hidden, filepath.Join(folder, name)); err != nil {
@@ -166,11 +172,7 @@ func TestAFileFromTheFutureIsTakenAndAnEarlierOneOfItsNameIsKept(t *testing.T) {
 	folder := t.TempDir()
 	s := up(t, func(o *Options) { o.QueueFolder = folder })
 	for n := range 2 {
-		drop(t, folder, "job.json", request("a", "true", ""))
-		future := time.Now().Add(time.Hour)
-		if err := os.Chtimes(filepath.Join(folder, "job.json"), future, future); err != nil {
-			t.Fatal(err)
-		}
+		dropAt(t, folder, "job.json", request("a", "true", ""), time.Now().Add(time.Hour))
 		deadline := time.Now().Add(20 * time.Second)
 		for {
 			if taken, _ := filepath.Glob(filepath.Join(folder, acceptedDir, "*")); len(taken) == n+1 {

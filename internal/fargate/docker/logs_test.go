@@ -22,6 +22,7 @@ import (
 // its exit has come.
 func endedContainer(t *testing.T, silence time.Duration, logs func(w http.ResponseWriter, r *http.Request)) string {
 	t.Helper()
+	logFile := filepath.Join(t.TempDir(), "log") // before what writes it is registered to be closed, and so removed after
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Api-Version", "1.51")
 		w.Header().Set("Content-Type", "application/json")
@@ -48,7 +49,7 @@ func endedContainer(t *testing.T, silence time.Duration, logs func(w http.Respon
 	}
 	e.ctx, e.stop = context.WithCancel(t.Context())
 	t.Cleanup(func() { _ = e.Close() })
-	m := &member{taskID: "t1", name: "main", id: "c1", logFile: filepath.Join(t.TempDir(), "log")}
+	m := &member{taskID: "t1", name: "main", id: "c1", logFile: logFile}
 	e.watch([]*member{m})
 	select {
 	case exit := <-e.exits:

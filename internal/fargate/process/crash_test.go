@@ -76,10 +76,11 @@ func TestTheNextEngineAdopts(t *testing.T) {
 		t.Fatal(err)
 	}
 	fourth := setupIn(t, first.dir)
-	wantFates(t, fourth.adopt(t), map[string]fargate.Adopted{})
-	if left := fourth.supervisors(t); len(left) != 0 {
-		t.Errorf("files of dead supervisors that nobody needs stay: %v", left)
-	}
+	// Not at the first time, perhaps: a child that a test beside this one forks holds the lock of a look until its exec.
+	eventually(t, "files of dead supervisors to go", func() bool {
+		wantFates(t, fourth.adopt(t), map[string]fargate.Adopted{})
+		return len(fourth.supervisors(t)) == 0
+	})
 }
 
 func TestAnAdoptedTaskIsSignalled(t *testing.T) {

@@ -245,6 +245,17 @@ func eventually(t testing.TB, what string, condition func() bool) {
 	}
 }
 
+// writeProgram writes what is to be executed while nobody forks: a child would hold the file open for writing until its exec,
+// and who executes it meanwhile is told that it is busy.
+func writeProgram(t testing.TB, path, content string) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := os.WriteFile(path, []byte(content), 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // runs tells whether a process exists and has not ended.
 func runs(pid int) bool {
 	return syscall.Kill(pid, 0) == nil && !inspect(pid).zombie

@@ -87,9 +87,7 @@ func TestEnvironmentIsTheContainersWithPathAndHome(t *testing.T) {
 func TestItRunsWhereSpotbatchWasStarted(t *testing.T) {
 	t.Parallel()
 	e := setup(t)
-	if err := os.WriteFile(filepath.Join(e.dir, "job.sh"), []byte("#!/bin/sh\npwd -P\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	writeProgram(t, filepath.Join(e.dir, "job.sh"), "#!/bin/sh\npwd -P\n")
 	task := e.sh("t1", "")
 	task.Containers[0].EntryPoint, task.Containers[0].Command = []string{"./job.sh"}, nil
 	task.Containers[0].WorkingDirectory = "/inside/an/image"
@@ -107,15 +105,9 @@ func TestItRunsWhereSpotbatchWasStarted(t *testing.T) {
 func TestRefusal(t *testing.T) {
 	t.Parallel()
 	e := setup(t)
-	for name, content := range map[string]string{"plain": "", "garbage": "no program\x00", "orphan": "#!/no/such/interpreter\n"} {
-		if err := os.WriteFile(filepath.Join(e.dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, name := range []string{"garbage", "orphan"} {
-		if err := os.Chmod(filepath.Join(e.dir, name), 0o700); err != nil {
-			t.Fatal(err)
-		}
+	e.touch(t, "plain")
+	for name, content := range map[string]string{"garbage": "no program\x00", "orphan": "#!/no/such/interpreter\n"} {
+		writeProgram(t, filepath.Join(e.dir, name), content)
 	}
 	long := strings.Repeat("x", 1<<18) // Linux takes 128 KiB in one argument
 	for name, test := range map[string]struct {
@@ -159,9 +151,7 @@ func TestNothingRunsOfATaskWhoseSecondContainerIsRefused(t *testing.T) {
 	task := e.sh("t1", "exec sleep 1000")
 	bad := e.container("t1", "bad", "")
 	bad.EntryPoint, bad.Command = nil, []string{filepath.Join(e.dir, "garbage")}
-	if err := os.WriteFile(bad.Command[0], []byte("\x00"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	writeProgram(t, bad.Command[0], "\x00")
 	task.Containers = append(task.Containers, bad)
 	if _, refused := errors.AsType[*fargate.StartError](e.Start(t.Context(), task)); !refused {
 		t.Fatal("the task was not refused")

@@ -49,12 +49,17 @@ func TestAShutdownIsNotTheProgramsOwnEnd(t *testing.T) {
 	if err := first.Signal(t.Context(), "stopped", "", syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
+	supervisor := first.supervisorPID()
+	stopAndWait(t, supervisor) // so that all have their signal when it goes on, however slowly this test sends them
 	for id, pid := range first.pids(t) {
 		if id != "stopped" {
 			kill(-pid)
 		}
 	}
-	kill(first.supervisorPID())
+	kill(supervisor)
+	if err := syscall.Kill(supervisor, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
 
 	check := func(b *bench) {
 		t.Helper()
