@@ -266,15 +266,13 @@ func (t *task) demands(spec TaskSpec, opts *Options, now time.Time) (d demand) {
 	return d
 }
 
-// killAt is when a container that was told to stop is killed. stopTimeout is scaled already.
+// killAt is when a container that was told to stop is killed. stopTimeout is scaled already. Spot's two minutes count from
+// SIGTERM too: a reclaim may have been asked for while no engine ran, and takes nobody's time to save what he has.
 func (t *task) killAt(stopTimeout time.Duration, opts *Options) time.Time {
-	kill := t.termAt.Add(stopTimeout)
 	if t.StopCode == stopSpot {
-		if gone := t.StoppingAt.Add(opts.scaled(spotNotice)); gone.Before(kill) {
-			return gone
-		}
+		stopTimeout = min(stopTimeout, opts.scaled(spotNotice))
 	}
-	return kill
+	return t.termAt.Add(stopTimeout)
 }
 
 // instant is a time as ECS writes it: UTC, milliseconds.
