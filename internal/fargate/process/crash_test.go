@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/spotbatch/spotbatch/internal/fargate"
 )
@@ -115,6 +117,51 @@ func TestAClosedExecutorWritesNoMoreOnceItsTasksHaveEnded(t *testing.T) {
 	}
 	if held := e.supervisorsHeld(t); held != 0 {
 		t.Errorf("%d supervisors live on", held)
+	}
+}
+
+// TestASupervisorThatCannotWriteItsMarkerTriesAgain: until it is there no engine takes over.
+func TestASupervisorThatCannotWriteItsMarkerTriesAgain(t *testing.T) {
+	t.Parallel()
+	full := errors.New("no space left")
+	for name, c := range map[string]struct {
+		failures, idleAfter int // idleAfter: seconds
+		want                error
+	}{
+		"at once":                         {0, 5, nil},
+		"once there is room":              {3, 5, nil},
+		"never, and its tasks have ended": {9, 5, full},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				idle, tries := make(chan struct{}), 0
+				time.AfterFunc(time.Duration(c.idleAfter)*time.Second+drainRetry/2, func() { close(idle) })
+				err := drain(func() error {
+					if tries++; tries <= c.failures {
+						return full
+					}
+					return nil
+				}, idle)
+				if !errors.Is(err, c.want) || tries != min(c.failures, c.idleAfter)+1 {
+					t.Errorf("%v after %d tries", err, tries)
+				}
+			})
+		})
+	}
+}
+
+// TestClosingWhatHasClosedItselfIsNoError: an executor closes its pipes when its supervisor dies.
+func TestClosingWhatHasClosedItselfIsNoError(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.start(t, e.sh("t1", "exit 0"))
+	wantCode(t, e.exit(t, "t1", "main"), 0)
+	e.mu.Lock()
+	link := e.link
+	e.mu.Unlock()
+	if err := errors.Join(link.close(), e.Close()); err != nil {
+		t.Error(err)
 	}
 }
 

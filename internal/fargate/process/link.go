@@ -23,6 +23,8 @@ type link struct {
 
 	mu       sync.Mutex // one request at a time
 	requests *os.File
+
+	close func() error // of both pipes; whoever comes second finds it done
 }
 
 func (l *link) send(req request) error {
@@ -36,10 +38,6 @@ func (l *link) send(req request) error {
 		return fmt.Errorf("send request: %w", err)
 	}
 	return nil
-}
-
-func (l *link) close() error {
-	return errors.Join(l.requests.Close(), l.messages.Close())
 }
 
 // spawn starts a supervisor: in a session of its own, away from the terminal, without the engine's environment.
@@ -79,7 +77,10 @@ func (e *Executor) spawn(id string) (*link, error) {
 		messages.Close()
 		return nil, err
 	}
-	return &link{id: id, cmd: cmd, requests: requests, messages: messages, ended: make(chan struct{})}, nil
+	return &link{
+		id: id, cmd: cmd, requests: requests, messages: messages, ended: make(chan struct{}),
+		close: sync.OnceValue(func() error { return errors.Join(requests.Close(), messages.Close()) }),
+	}, nil
 }
 
 // listen takes a supervisor's messages until the supervisor dies or the executor is closed.
@@ -102,9 +103,7 @@ func (e *Executor) listen(l *link) {
 	// What no longer speaks is no supervisor: if it has not died it is killed, and only then are its tasks looked at.
 	_ = l.cmd.Process.Kill()
 	err := l.cmd.Wait()
-	l.mu.Lock()
-	l.close()
-	l.mu.Unlock()
+	_ = l.close()
 	e.config.Logger.Error("supervisor died", "supervisor", l.id, "err", err, "output", e.lastWords(l.id))
 	e.bury(l)
 }

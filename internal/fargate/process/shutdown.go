@@ -12,8 +12,12 @@ import (
 // none to a supervisor, so one that comes says that the tasks get it too.
 func shutdownSignals() []os.Signal { return []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP} }
 
-// shutdownLag is how much later than its task a supervisor may get the signal that both are sent. The reaper waits for so long.
-const shutdownLag = 100 * time.Millisecond
+// shutdownLag is how much later than its task a supervisor may get the signal that both are sent. The reaper waits for so long,
+// in short steps: while a busy machine leaves the supervisor no time, one step passes and not all of them.
+const (
+	shutdownLag  = 100 * time.Millisecond
+	shutdownStep = shutdownLag / 10
+)
 
 // reasonShutdown begins as reasonSupervisorDied does.
 const reasonShutdown = "ContainerRuntimeError: the machine or service was shut down, and the task's processes with it"
@@ -34,9 +38,12 @@ func (s *supervisor) endedByShutdown(c *container, code int) bool {
 	case !slices.Contains(shutdownSignals(), os.Signal(end)):
 		return false
 	}
-	select {
-	case <-s.shutdown:
-	case <-time.After(lag):
+	for ; lag > 0; lag -= shutdownStep {
+		select {
+		case <-s.shutdown:
+			return true
+		case <-time.After(shutdownStep):
+		}
 	}
 	return s.shuttingDown()
 }

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"runtime"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -69,13 +70,37 @@ func supervise(args []string) error {
 	go s.report(messages)
 	go s.reap()
 	s.serve(requests)
-	// Should the marker not come to be, the tasks are still watched to their ends.
-	err = journal.sync()
-	if err == nil {
-		err = files.markDrained(id)
+	idle := make(chan struct{})
+	go func() {
+		s.waitIdle()
+		close(idle)
+	}()
+	return drain(func() error {
+		if err := journal.sync(); err != nil {
+			return err
+		}
+		return files.markDrained(id)
+	}, idle)
+}
+
+// drainRetry is how long a supervisor waits that could not write its marker, for want of space perhaps. Until it is there no
+// engine takes over.
+const drainRetry = time.Second
+
+// drain marks the supervisor as drained, again and again if need be, and returns once its tasks have ended.
+func drain(mark func() error, idle <-chan struct{}) error {
+	for {
+		err := mark()
+		if err == nil {
+			<-idle
+			return nil
+		}
+		select {
+		case <-idle:
+			return err
+		case <-time.After(drainRetry):
+		}
 	}
-	s.waitIdle()
-	return err
 }
 
 // startsMax bounds the starts under way at once: each holds a thread until its child has called exec.
