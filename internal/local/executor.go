@@ -28,8 +28,8 @@ func (s *System) openExecutor(ctx context.Context, handed int) (fargate.Executor
 		return s.options.executor(ctx)
 	}
 	earlier, err := s.earlierExecutor()
-	if err != nil {
-		return nil, "", err
+	if err != nil && handed > 0 {
+		return nil, "", fmt.Errorf("which executor runs %d tasks that have not ended? %w", handed, err)
 	}
 	kind := s.options.Executor
 	switch {
@@ -40,7 +40,7 @@ func (s *System) openExecutor(ctx context.Context, handed int) (fargate.Executor
 	case handed > 0 && earlier != "" && kind != earlier:
 		return nil, "", fmt.Errorf("%d tasks of the %s executor have not ended; start with --executor %s until they have", handed, earlier, earlier)
 	}
-	if err := os.WriteFile(s.executorFile(), []byte(kind+"\n"), 0o600); err != nil {
+	if err := s.noteExecutor(kind, earlier); err != nil {
 		return nil, "", fmt.Errorf("note executor: %w", err)
 	}
 	if kind == dockerExecutor {
@@ -73,11 +73,32 @@ func (s *System) openDocker(ctx context.Context) (fargate.Executor, string, erro
 
 func (s *System) executorFile() string { return filepath.Join(s.options.DataDir, "executor") }
 
-// earlierExecutor is the kind that executed last on the data directory, or "".
+// earlierExecutor is the kind that executed last on the data directory, or "" where none has. A note that says neither is an
+// error: to guess wrong would run its tasks again.
 func (s *System) earlierExecutor() (string, error) {
 	text, err := os.ReadFile(s.executorFile())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
 		return "", fmt.Errorf("read executor note: %w", err)
 	}
-	return strings.TrimSpace(string(text)), nil
+	switch kind := strings.TrimSpace(string(text)); kind {
+	case dockerExecutor, processExecutor:
+		return kind, nil
+	default:
+		return "", fmt.Errorf("%s says %q: write %s or %s into it", s.executorFile(), kind, dockerExecutor, processExecutor)
+	}
+}
+
+// noteExecutor writes the kind down in one step, where it is another: who is killed meanwhile leaves the earlier note.
+func (s *System) noteExecutor(kind, earlier string) error {
+	if kind == earlier {
+		return nil
+	}
+	aside := s.executorFile() + ".new"
+	if err := os.WriteFile(aside, []byte(kind+"\n"), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(aside, s.executorFile())
 }

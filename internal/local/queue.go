@@ -134,24 +134,27 @@ func (q *queueFolder) take(ctx context.Context, name string, file *queueFile) er
 		return err
 	}
 	if len(rejected) == 0 {
-		return q.move(name, acceptedDir, file)
+		return os.Rename(filepath.Join(q.path, name), q.target(name, acceptedDir, file))
 	}
+	target := q.target(name, rejectedDir, file)
 	reasons := []byte(strings.Join(rejected, "\n") + "\n")
-	// A name may be 255 bytes long, and the reason's is longer.
-	reasonFile := name[:min(len(name), 200)] + ".reason.txt"
-	if err := os.WriteFile(filepath.Join(q.path, rejectedDir, reasonFile), reasons, 0o600); err != nil {
+	if err := os.WriteFile(target+reasonSuffix, reasons, 0o600); err != nil {
 		return err
 	}
-	return q.move(name, rejectedDir, file)
+	return os.Rename(filepath.Join(q.path, name), target)
 }
 
-// move moves a file to a folder below, beside an earlier one of the same name.
-func (q *queueFolder) move(name, dir string, file *queueFile) error {
+// reasonSuffix names the file that says why the one beside it was refused.
+const reasonSuffix = ".reason.txt"
+
+// target is where a file is moved to in a folder below: beside an earlier one of the same name, and with room for its reason's
+// name, since a name may be 255 bytes long.
+func (q *queueFolder) target(name, dir string, file *queueFile) string {
 	target := filepath.Join(q.path, dir, name)
-	if _, err := os.Lstat(target); err == nil {
-		target = filepath.Join(q.path, dir, fmt.Sprintf("%d-%s", file.changed, name[:min(len(name), 200)]))
+	if _, err := os.Lstat(target); err == nil || len(name)+len(reasonSuffix) > 255 {
+		return filepath.Join(q.path, dir, fmt.Sprintf("%d-%s", file.changed, name[:min(len(name), 200)]))
 	}
-	return os.Rename(filepath.Join(q.path, name), target)
+	return target
 }
 
 // runQueueReader takes each document of a stream as a message of the jobs queue until it ends.

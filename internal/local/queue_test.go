@@ -32,6 +32,23 @@ func dropAt(t *testing.T, folder, name, text string, at time.Time) {
 	}
 }
 
+// waitGlob waits until so many files are there, and returns their paths.
+func waitGlob(t *testing.T, pattern string, n int) []string {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(paths) == n {
+			return paths
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s are %v after 20 s, want %d", pattern, paths, n)
+		}
+	}
+}
+
 // waitFile waits until a file is there and returns its text.
 func waitFile(t *testing.T, path string) string {
 	t.Helper()
@@ -158,13 +175,30 @@ func TestAFileThatWasRefusedIsRefusedAgain(t *testing.T) {
 	if why := waitFile(t, filepath.Join(folder, rejectedDir, "first.json.reason.txt")); !strings.Contains(why, "no such task definition: no-such; give its file to 'local up'") {
 		t.Errorf("reason %q, want one that says what to do", why)
 	}
-	long := strings.Repeat("x", 245) + ".json" // its reason's name would be too long
-	drop(t, folder, long[1:], bad)
-	waitFile(t, filepath.Join(folder, rejectedDir, long[1:]))
+	drop(t, folder, strings.Repeat("x", 244)+".json", bad) // its reason's name would be too long
+	waitGlob(t, filepath.Join(folder, rejectedDir, "*xxx"), 1)
 	if taken, _ := filepath.Glob(filepath.Join(folder, acceptedDir, "*")); len(taken) != 0 {
 		t.Errorf("accepted: %v", taken)
 	}
 	wait(t, s, "bad", "ended", ended)
+}
+
+func TestTheReasonOfARefusedFileIsItsOwn(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	up(t, func(o *Options) { o.QueueFolder = folder })
+	for n, definition := range []string{"first-missing", "second-missing"} { // under one name
+		drop(t, folder, "job.json", `{"jobName":"a","taskDefinition":"`+definition+`"}`)
+		waitGlob(t, filepath.Join(folder, rejectedDir, "*.json"), n+1)
+	}
+	for _, path := range waitGlob(t, filepath.Join(folder, rejectedDir, "*.json"), 2) {
+		refused, why := waitFile(t, path), waitFile(t, path+reasonSuffix)
+		for _, definition := range []string{"first-missing", "second-missing"} {
+			if strings.Contains(refused, definition) != strings.Contains(why, definition) {
+				t.Errorf("%s was refused for %q", refused, why)
+			}
+		}
+	}
 }
 
 func TestAFileFromTheFutureIsTakenAndAnEarlierOneOfItsNameIsKept(t *testing.T) {
@@ -173,16 +207,7 @@ func TestAFileFromTheFutureIsTakenAndAnEarlierOneOfItsNameIsKept(t *testing.T) {
 	s := up(t, func(o *Options) { o.QueueFolder = folder })
 	for n := range 2 {
 		dropAt(t, folder, "job.json", request("a", "true", ""), time.Now().Add(time.Hour))
-		deadline := time.Now().Add(20 * time.Second)
-		for {
-			if taken, _ := filepath.Glob(filepath.Join(folder, acceptedDir, "*")); len(taken) == n+1 {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("file %d was not taken", n+1)
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
+		waitGlob(t, filepath.Join(folder, acceptedDir, "*"), n+1)
 	}
 	if got := list(t, s); len(got) != 2 {
 		t.Errorf("%d jobs, want 2", len(got))
