@@ -91,7 +91,7 @@ func awaitSupervisors(t *testing.T, dataDir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for _, path := range locks {
 		f, err := os.Open(path)
 		if err != nil {

@@ -105,10 +105,13 @@ func submit(t *testing.T, s *testSystem, body string) *jobs.Job {
 	return j
 }
 
+// patience bounds every wait for something that will be. Only a test that fails waits so long, on however slow a machine.
+const patience = 2 * time.Minute
+
 // wait waits until the job is as wanted.
 func wait(t *testing.T, s *testSystem, id string, what string, wanted func(*jobs.Job) bool) *jobs.Job {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	changes := s.Watch(ctx)
@@ -123,7 +126,7 @@ func wait(t *testing.T, s *testSystem, id string, what string, wanted func(*jobs
 		select {
 		case <-changes:
 		case <-deadline:
-			t.Fatalf("job %s is not %s after 20 s: %s %s %s", id, what, j.Status, j.Cause, j.StatusReason)
+			t.Fatalf("job %s is not %s after %v: %s %s %s", id, what, patience, j.Status, j.Cause, j.StatusReason)
 		}
 	}
 }

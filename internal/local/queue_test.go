@@ -35,7 +35,7 @@ func dropAt(t *testing.T, folder, name, text string, at time.Time) {
 // waitGlob waits until so many files are there, and returns their paths.
 func waitGlob(t *testing.T, pattern string, n int) []string {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		paths, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
@@ -44,7 +44,7 @@ func waitGlob(t *testing.T, pattern string, n int) []string {
 			return paths
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s are %v after 20 s, want %d", pattern, paths, n)
+			t.Fatalf("%s are %v after %v, want %d", pattern, paths, patience, n)
 		}
 	}
 }
@@ -52,14 +52,14 @@ func waitGlob(t *testing.T, pattern string, n int) []string {
 // waitFile waits until a file is there and returns its text.
 func waitFile(t *testing.T, path string) string {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		text, err := os.ReadFile(path)
 		if err == nil {
 			return string(text)
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("no %s after 20 s", path)
+			t.Fatalf("no %s after %v", path, patience)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -150,7 +150,7 @@ func TestAFileThatIsDroppedAgainIsAnotherMessage(t *testing.T) {
 		if out, err := exec.Command("cp", "-p", source, folder).CombinedOutput(); err != nil {
 			t.Fatal(string(out), err)
 		}
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 			if taken, _ := filepath.Glob(filepath.Join(folder, acceptedDir, "*nightly.json")); len(taken) == night+1 {
 				break
 			}
@@ -222,7 +222,7 @@ func TestAStreamIsTakenLineByLine(t *testing.T) {
 	if _, err := io.WriteString(out, request("a", "true", `,"jobId":"first"`)+"\n"); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for len(list(t, s)) == 0 {
 		if time.Now().After(deadline) {
 			t.Fatal("the first line waits for the second")

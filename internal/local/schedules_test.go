@@ -147,7 +147,7 @@ func TestASchedulesFileIsReadAtUp(t *testing.T) {
 	data := filepath.Join(dir, "data")
 	noteSchedules(t, data, file, at.Add(-time.Minute))
 	s := up(t, func(o *Options) { o.DataDir, o.Schedules = data, file })
-	deadline := time.Now().Add(60 * time.Second)
+	deadline := time.Now().Add(patience)
 	for len(list(t, s)) == 0 {
 		if time.Now().After(deadline) {
 			t.Fatal("the schedule did not fire")

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait for a condition; a test that needs so long has failed.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // bench is an executor with its exits collected.
 type bench struct {
