@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 )
@@ -57,7 +56,7 @@ func TestTheCommandLineWorksOnADeployment(t *testing.T) {
 	direct := strings.TrimSpace(submitted.stdout)
 	d.spotbatch(t, request(`"jobName": "queued", "jobId": "by-queue"`), "submit", "--queue", "-q", "-f", "-").
 		wants(t, "submit --queue", 0, "by-queue\n")
-	eventually(t, time.Minute, "the queued job is there", func() bool { return d.job(t, "by-queue") != nil })
+	eventually(t, 2*visibility, "the queued job is there", func() bool { return d.job(t, "by-queue") != nil })
 	d.spotbatch(t, "", "wait", direct, "by-queue").wants(t, "wait", 0)
 
 	described := d.spotbatch(t, "", "describe", "-o", "json", direct)
@@ -92,7 +91,10 @@ func TestTheCommandLineWorksOnADeployment(t *testing.T) {
 func (d *deployment) cancelAndRetry(t *testing.T) {
 	t.Helper()
 	d.spotbatch(t, request(`"jobName": "long", "jobId": "long-0"`), "submit", "-f", "-").wants(t, "submit", 0)
-	eventually(t, time.Minute, "the long job runs", func() bool { return d.job(t, "long-0").Status == jobs.StatusRunning })
+	eventually(t, 2*visibility, "the long job runs", func() bool {
+		j := d.job(t, "long-0")
+		return j != nil && j.Status == jobs.StatusRunning
+	})
 	d.spotbatch(t, "", "retry", "long-0").wants(t, "retry of a live job", 1, "has not ended")
 	d.spotbatch(t, "", "cancel", "long-0", "--reason", "it takes too long").wants(t, "cancel", 0)
 	d.spotbatch(t, "", "wait", "long-0").wants(t, "wait for a cancelled job", 130)
@@ -100,8 +102,8 @@ func (d *deployment) cancelAndRetry(t *testing.T) {
 
 	retried := d.spotbatch(t, "", "retry", "-q", "long-0")
 	retried.wants(t, "retry", 0)
-	again := d.job(t, strings.TrimSpace(retried.stdout))
-	if again == nil || again.RetryOf != "long-0" {
+	again := d.stored(t, strings.TrimSpace(retried.stdout))
+	if again.RetryOf != "long-0" {
 		t.Fatalf("retry made %v", again)
 	}
 	d.spotbatch(t, "", "wait", again.JobID).wants(t, "wait for the new job", 0)

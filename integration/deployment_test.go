@@ -215,6 +215,14 @@ func (d *deployment) job(t *testing.T, id string) *jobs.Job {
 	return j
 }
 
+// stored reads a job that must be there.
+func (d *deployment) stored(t *testing.T, id string) *jobs.Job {
+	t.Helper()
+	var j *jobs.Job
+	eventually(t, time.Minute, "job "+id+" can be read", func() bool { j = d.job(t, id); return j != nil })
+	return j
+}
+
 // waiting is how many messages a queue holds, also those in hand and those whose time has not come.
 func (d *deployment) waiting(t *testing.T, queue string) int {
 	t.Helper()

@@ -32,7 +32,7 @@ func TestAJobThatSpotTakesAwayEndsOnDemand(t *testing.T) {
 	began := time.Now()
 	d.send(t, request(`"jobName": "one", "jobId": "one-0"`))
 	d.reclaim(t)
-	eventually(t, time.Minute, "the job has ended", func() bool { j := d.job(t, "one-0"); return j != nil && j.Ended() })
+	eventually(t, 2*visibility, "the job has ended", func() bool { j := d.job(t, "one-0"); return j != nil && j.Ended() })
 	t.Logf("from the queue to its end, with an interruption: %v", time.Since(began))
 	d.quiet(t)
 
@@ -42,7 +42,7 @@ func TestAJobThatSpotTakesAwayEndsOnDemand(t *testing.T) {
 	if diff := cmp.Diff(want, d.runs(t)); diff != "" {
 		t.Errorf("what the tasks wrote (-want +got):\n%s", diff)
 	}
-	d.checkInterrupted(t, d.job(t, "one-0"))
+	d.checkInterrupted(t, d.stored(t, "one-0"))
 	if n := len(d.bus.published("one-0")); n != 2 {
 		t.Errorf("the job was published %d times", n)
 	}
@@ -197,7 +197,7 @@ func (d *deployment) checkStorm(t *testing.T) {
 	var want []string
 	for i := range many {
 		id := fmt.Sprintf("storm-%03d", i)
-		j := d.job(t, id)
+		j := d.stored(t, id)
 		want = append(want, "start "+id+" 1 FARGATE_SPOT", "end "+id+" 1 FARGATE_SPOT")
 		if i%10 == 0 {
 			want = append(want, "start "+id+" 2 FARGATE", "end "+id+" 2 FARGATE")

@@ -146,12 +146,18 @@ func answers(url string) bool {
 	return answer.Body.Close() == nil
 }
 
-// freePort finds a port that nobody listens on, below those that the system gives to outgoing connections: one of these could
-// be taken before the program that is to listen on it has started.
+// portsGiven are those that a test has: its program may begin to listen only seconds later.
+var portsGiven sync.Map
+
+// freePort finds a port that nobody listens on and no other test was given, below those that the system gives to outgoing
+// connections: one of these could be taken before the program that is to listen on it has started.
 func freePort(t *testing.T, host string) string {
 	t.Helper()
 	for range 100 {
 		port := strconv.Itoa(20000 + rand.IntN(12000))
+		if _, given := portsGiven.LoadOrStore(port, true); given {
+			continue
+		}
 		listener, err := net.Listen("tcp", net.JoinHostPort(host, port))
 		if err == nil {
 			listener.Close()

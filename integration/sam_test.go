@@ -40,12 +40,12 @@ func TestSAMLocalInvokeRunsTheFunctionsOnTheirPayloads(t *testing.T) {
 	}
 	eventually(t, time.Minute, "Spot takes the task", func() bool { return d.cluster.Interrupt(t.Context(), job.Attempts[0].TaskARN) == nil })
 	s.watch(d.stopped(t, job.Attempts[0].TaskARN))
-	second := d.job(t, job.JobID)
+	second := d.stored(t, job.JobID)
 	if len(second.Attempts) != 2 || second.Attempts[1].CapacityProvider != jobs.FargateOnDemand || second.Attempts[1].TaskARN == "" {
 		t.Fatalf("after the interruption the job is %+v", second)
 	}
 	s.watch(d.stopped(t, second.Attempts[1].TaskARN))
-	d.checkInterrupted(t, d.job(t, job.JobID))
+	d.checkInterrupted(t, d.stored(t, job.JobID))
 
 	s.invoke("WatchFunction", payload("watch/sweep.json"), new(any))
 	s.invokeBatch("SubmitFunction", payload("submit/sqs-one-bad-of-three.json"))

@@ -175,6 +175,7 @@ func runsForEverOnce(t *testing.T, s *testSystem, dir, sleep string) *jobs.Job {
 // runs again only when nothing of the old task is left.
 func TestKilledTogetherWithItsSupervisors(t *testing.T) {
 	t.Parallel()
+	needProc(t)
 	dir, s := prepareDir(t)
 	cmd := startUp(t, dir)
 	j := runsForEverOnce(t, s, dir, "sleep 1000")
@@ -199,6 +200,7 @@ func TestKilledTogetherWithItsSupervisors(t *testing.T) {
 // TestAnOrderlyShutdownIsNotTheJobsOwnFailure ends every process with SIGTERM, as a machine that is shut down does.
 func TestAnOrderlyShutdownIsNotTheJobsOwnFailure(t *testing.T) {
 	t.Parallel()
+	needProc(t)
 	dir, s := prepareDir(t)
 	cmd := startUp(t, dir)
 	j := runsForEverOnce(t, s, dir, "exec sleep 1000")
@@ -218,16 +220,28 @@ func TestAnOrderlyShutdownIsNotTheJobsOwnFailure(t *testing.T) {
 	}
 }
 
+// needProc skips a test that has to know the supervisor, before it has started one.
+func needProc(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		t.Skip("there is no /proc here")
+	}
+}
+
 // childrenOf lists the processes whose parent is pid.
 func childrenOf(t *testing.T, pid int) []int {
 	t.Helper()
-	out, err := exec.Command("ps", "-o", "pid=", "--ppid", strconv.Itoa(pid)).Output()
-	if err != nil {
-		t.Skipf("ps cannot list children here: %v", err)
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil || len(stats) == 0 {
+		t.Fatalf("no /proc is here: %v", err)
 	}
 	var children []int
-	for field := range strings.FieldsSeq(string(out)) {
-		if child, err := strconv.Atoi(field); err == nil {
+	for _, stat := range stats {
+		text, _ := os.ReadFile(stat) // one that has gone is nobody's child
+		id, rest, _ := strings.Cut(string(text), " ")
+		// The program's name is in parentheses and may hold any. https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+		fields := strings.Fields(rest[strings.LastIndex(rest, ")")+1:])
+		if child, err := strconv.Atoi(id); err == nil && len(fields) > 1 && fields[1] == strconv.Itoa(pid) {
 			children = append(children, child)
 		}
 	}
