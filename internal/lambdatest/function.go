@@ -54,9 +54,10 @@ type Function struct {
 	config Config
 	log    *os.File // all that the program writes; it holds the descriptor itself, so nothing lies in between
 
-	mu   sync.Mutex // held during an invocation
-	live *process   // nil: the next invocation starts one
-	last time.Duration
+	mu        sync.Mutex // held during an invocation
+	live      *process   // nil: the next invocation starts one
+	last      time.Duration
+	processor time.Duration // of those that Stop has ended
 }
 
 // Start starts a function's program and waits until it asks for its first invocation. The program lives until Stop or until
@@ -128,9 +129,18 @@ func (f *Function) Stop() {
 	defer f.mu.Unlock()
 	if f.live != nil {
 		f.live.kill()
+		f.processor += f.live.cmd.ProcessState.UserTime() + f.live.cmd.ProcessState.SystemTime()
 		f.live = nil
 	}
 	_ = f.log.Close()
+}
+
+// Processor is the time of a processor that the program had in its life, its start included. It is known once Stop has ended it,
+// and no more on a busy machine than on an idle one.
+func (f *Function) Processor() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.processor
 }
 
 // Log is all that the program, and those before it, have written to both outputs.

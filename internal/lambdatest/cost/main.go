@@ -92,6 +92,10 @@ func run(ctx context.Context) error {
 	if err := b.runJobs(ctx, functions["submit"], functions["watch"]); err != nil {
 		return err
 	}
+	for _, f := range functions {
+		f.Stop()
+		b.seconds += f.Processor().Seconds() * slower
+	}
 	return b.print()
 }
 
@@ -216,7 +220,7 @@ func (b *bill) invoke(ctx context.Context, f *lambdatest.Function, messages []st
 	waits, err := b.count(b.aws.Calls()[b.seen:])
 	b.seen = len(b.aws.Calls())
 	rounds := math.Ceil(float64(len(messages))/atOnce) / float64(len(messages))
-	b.seconds += f.Stats().Last.Seconds()*slower + waits.Seconds()*rounds
+	b.seconds += waits.Seconds() * rounds
 	return err
 }
 
