@@ -8,6 +8,7 @@
 package direct
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,14 +36,16 @@ const (
 
 // Caller calls one deployment's submit function.
 type Caller struct {
-	client   *lambda.Client
-	function string
-	pause    func(context.Context, time.Duration) error
+	client      *lambda.Client
+	function    string
+	failedTries int // of a call that fails otherwise than by throttling
+	pause       func(context.Context, time.Duration) error
 }
 
-// New makes a Caller for the function's name or ARN.
+// New makes a Caller for the function's name or ARN. A call that fails is made as often as the configuration says, as
+// AWS_MAX_ATTEMPTS does, or three times.
 func New(config aws.Config, function string) *Caller {
-	return &Caller{lambda.NewFromConfig(config), function, pause}
+	return &Caller{lambda.NewFromConfig(config), function, cmp.Or(config.RetryMaxAttempts, retry.DefaultMaxAttempts), pause}
 }
 
 func pause(ctx context.Context, d time.Duration) error {
@@ -102,7 +105,7 @@ func (c *Caller) call(ctx context.Context, payload []byte, repeatable bool) (*jo
 
 func (c *Caller) invoke(ctx context.Context, payload []byte, repeatable bool) (*jobs.Job, error) {
 	out, err := c.client.Invoke(ctx, &lambda.InvokeInput{FunctionName: aws.String(c.function), Payload: payload}, func(o *lambda.Options) {
-		o.Retryer = retryer(repeatable)
+		o.Retryer = retryer(repeatable, c.failedTries)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("invoke %s: %w", c.function, err)
@@ -120,16 +123,23 @@ func (c *Caller) invoke(ctx context.Context, payload []byte, repeatable bool) (*
 	return j, nil
 }
 
-// retryer repeats what may be repeated: a throttled call always, for it never ran.
+// retryer repeats what may be repeated: a throttled call always, for it never ran, and of the others tries in all where the call
+// can be repeated. It is for one call: it counts.
 // https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
-func retryer(repeatable bool) aws.Retryer {
+func retryer(repeatable bool, tries int) aws.Retryer {
+	throttled, failures := retry.RetryableErrorCode{Codes: retry.DefaultThrottleErrorCodes}, 0
+	decide := retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+		if throttled.IsErrorRetryable(err) == aws.TrueTernary {
+			return aws.TrueTernary
+		}
+		if failures++; !repeatable || failures >= tries {
+			return aws.FalseTernary
+		}
+		return aws.UnknownTernary // as the SDK decides
+	})
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = throttledTriesMax
-		if !repeatable {
-			o.Retryables = []retry.IsErrorRetryable{
-				retry.NoRetryCanceledError{}, retry.RetryableErrorCode{Codes: retry.DefaultThrottleErrorCodes},
-			}
-		}
+		o.Retryables = append([]retry.IsErrorRetryable{decide}, retry.DefaultRetryables...)
 	})
 }
 

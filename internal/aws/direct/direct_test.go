@@ -89,6 +89,8 @@ func TestACallIsRepeatedWhereItCannotTakeEffectTwice(t *testing.T) {
 		"a submit after TryAgain":                 {submit, []answer{again, again, document("a")}, "a", 3},
 		"a submit that Lambda throttles":          {submit, []answer{throttled, throttled, throttled, throttled, document("a")}, "a", 5},
 		"a submit that Lambda fails":              {submit, []answer{broken, document("a")}, "a", 2},
+		"a submit that Lambda fails for ever":     {submit, []answer{broken, broken, broken, broken}, "", 3},
+		"a submit that is throttled, then failed": {submit, []answer{throttled, throttled, broken, throttled, broken, document("a")}, "a", 6},
 		"a submit after TryAgain for ever":        {submit, []answer{again, again, again, again, again, document("a")}, "", triesMax},
 		"a submit that the function refuses":      {submit, []answer{failed("InvalidRequest", "x"), document("a")}, "", 1},
 		"a submit that the function dies of":      {submit, []answer{failed("Runtime.ExitError", "signal: killed"), document("a")}, "", 1},
