@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -206,11 +207,12 @@ func (a *AWS) rule(ctx context.Context, name, targetARN string) (Rule, error) {
 // schedulePagesMax bounds the search: an account may have a million schedules, and they cannot be found by target.
 const schedulePagesMax = 20
 
-// SchedulesTo implements Source.
+// SchedulesTo implements Source. It looks no further than the sweep's.
 func (a *AWS) SchedulesTo(ctx context.Context, targetARN string) ([]Schedule, error) {
 	var list []Schedule
 	pages := scheduler.NewListSchedulesPaginator(a.scheduler, &scheduler.ListSchedulesInput{MaxResults: aws.Int32(100)})
-	for n := 0; pages.HasMorePages() && len(list) == 0; n++ {
+	swept := func(s Schedule) bool { return sweeps(s.Input) }
+	for n := 0; pages.HasMorePages() && !slices.ContainsFunc(list, swept); n++ {
 		if n == schedulePagesMax {
 			return nil, errors.New("there are too many schedules to look through")
 		}

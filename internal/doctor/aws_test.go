@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -104,6 +105,21 @@ func TestTheSourceReadsWhatTheServicesAnswer(t *testing.T) {
 	check([]Schedule{{"s", "ENABLED", "rate(1 minute)", `{"sweep":true}`, "arn:dead"}}, schedules, err)
 	value, err := a.Quota(ctx, "L-36FBB829")
 	check(6.0, value, err)
+}
+
+// TestAScheduleOfSomebodysOwnHidesNoSweep: watch may be invoked by others, too, and they may come first.
+func TestAScheduleOfSomebodysOwnHidesNoSweep(t *testing.T) {
+	t.Parallel()
+	page := `{"NextToken":"there is more","Schedules":[{"Name":"s","GroupName":"default","Target":{"Arn":"arn:watch"}}]}`
+	for input, want := range map[string]string{`{\"sweep\":true}`: "", `{}`: "there are too many schedules to look through"} {
+		a := services{
+			"GET /schedules": page, "GET /schedules/s": `{"Name":"s","Target":{"Arn":"arn:watch","RoleArn":"r","Input":"` + input + `"}}`,
+		}.source()
+		_, err := a.SchedulesTo(t.Context(), "arn:watch")
+		if got := fmt.Sprint(err); got != want && (want != "" || err != nil) {
+			t.Errorf("%s: got %v, want %q", input, err, want)
+		}
+	}
 }
 
 func TestWhatIsNotThereIsAnErrorOfTheSource(t *testing.T) {
