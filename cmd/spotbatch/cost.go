@@ -30,7 +30,7 @@ func (c *cli) costCommand() *cobra.Command {
 		Args:              jobArgs(0, 0),
 		ValidArgsFunction: c.completeJobs,
 		RunE: func(cmd *cobra.Command, ids []string) error {
-			if err := errors.Join(out.check(), l.parse("", since, c.now())); err != nil {
+			if err := errors.Join(out.check(), l.parse("", since, c.now().In(c.zone))); err != nil {
 				return err
 			}
 			if len(ids) > 0 && (since != "" || l.query.Name != "") {
@@ -47,7 +47,7 @@ func (c *cli) costCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&l.query.Name, "name", "", "jobs with this job `NAME` alone")
-	flags.StringVar(&since, "since", "", "jobs created since `TIME`: 90m, 24h, 7d, or RFC 3339")
+	flags.StringVar(&since, "since", "", "jobs created since `TIME`: 90m, 24h, 7d, date, RFC 3339")
 	out.addFlags(cmd, "")
 	flags.Lookup("output").Usage = "output `FORM`: table or json"
 	return cmd

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,28 +14,73 @@ import (
 // standardInput is how problems call it.
 const standardInput = "stdin"
 
-// openRequests opens FILE, or standard input for "-" and for nothing where it is not a terminal.
-func (c *cli) openRequests(file string) (*intake.Documents, io.Closer, error) {
+// requests are the job requests of a file or of standard input, until there are no more or somebody stops them.
+type requests struct {
+	documents *intake.Documents
+	file      *os.File // nil for standard input
+	ctx       context.Context
+	stop      context.CancelFunc // there are no more; also while Next waits for standard input
+}
+
+// openRequests opens FILE, or standard input for "-" and for nothing where it is not a terminal. Once ctx is over there are no
+// more requests.
+func (c *cli) openRequests(ctx context.Context, file string) (*requests, error) {
 	if file == "" {
 		if _, _, terminal := c.window(c.stdin); terminal {
-			return nil, nil, usageError(errors.New("give the job requests with -f FILE, or -f - for standard input"))
+			return nil, usageError(errors.New("give the job requests with -f FILE, or -f - for standard input"))
 		}
 		file = "-"
 	}
+	r := &requests{}
 	if file == "-" {
-		return intake.NewDocuments(standardInput, c.stdin), io.NopCloser(nil), nil
+		r.ctx, r.stop = context.WithCancel(ctx)
+		r.documents = intake.NewDocuments(standardInput, until(r.ctx, c.stdin))
+		return r, nil
 	}
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, nil, usageError(err)
+		return nil, usageError(err)
 	}
 	if info, err := f.Stat(); err != nil || info.IsDir() {
 		if err == nil {
 			err = fmt.Errorf("%s is a directory: give a file of job requests", file)
 		}
-		return nil, nil, usageError(errors.Join(err, f.Close()))
+		return nil, usageError(errors.Join(err, f.Close()))
 	}
-	return intake.NewDocuments(file, f), f, nil
+	r.ctx, r.stop = context.WithCancel(ctx)
+	r.file, r.documents = f, intake.NewDocuments(file, f)
+	return r, nil
+}
+
+// until reads in until ctx is over. A read of a terminal or of a pipe waits for whoever writes, and cannot be called off: it is
+// left waiting.
+func until(ctx context.Context, in io.Reader) io.Reader {
+	r, w := io.Pipe()
+	go func() {
+		_, err := io.Copy(w, in)
+		_ = w.CloseWithError(err) // never fails
+	}()
+	context.AfterFunc(ctx, func() { _ = w.Close() })
+	return r
+}
+
+// Next returns the next request, or io.EOF.
+func (r *requests) Next() (intake.Document, error) {
+	if r.ctx.Err() != nil {
+		return intake.Document{}, io.EOF
+	}
+	document, err := r.documents.Next()
+	if err != nil && r.ctx.Err() != nil { // cut off in the middle, by us
+		err = io.EOF
+	}
+	return document, err
+}
+
+func (r *requests) Close() {
+	r.stop()
+	if r.file != nil {
+		_ = r.file.Close()
+	}
 }
 
 // namedRequests are the first requests of a file's ids, by id. Of a request it keeps the fingerprint, for a file may hold a

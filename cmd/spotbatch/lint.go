@@ -51,11 +51,11 @@ func (c *cli) lint(ctx context.Context, file string, definitions []string) error
 		}
 		check = d.check
 	}
-	in, closer, err := c.openRequests(file)
+	in, err := c.openRequests(ctx, file)
 	if err != nil {
 		return err
 	}
-	defer closer.Close()
+	defer in.Close()
 	good, bad, named := 0, 0, namedRequests{}
 	for {
 		r, err := in.Next()
@@ -78,6 +78,9 @@ func (c *cli) lint(ctx context.Context, file string, definitions []string) error
 		if bad++; r.Where == "" { // no further request can be found
 			break
 		}
+	}
+	if err := context.Cause(ctx); err != nil {
+		return err
 	}
 	if bad > 0 {
 		c.say("%s bad, %d good.", count(bad, "request"), good)

@@ -36,7 +36,7 @@ func (c *cli) listCommand() *cobra.Command {
 		Example: "  spotbatch list --status FAILED --since 24h\n  spotbatch list -w",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := errors.Join(l.out.check(), l.parse(status, since, c.now())); err != nil {
+			if err := errors.Join(l.out.check(), l.parse(status, since, c.now().In(c.zone))); err != nil {
 				return err
 			}
 			return c.with(cmd.Context(), func(b backend) error {
@@ -50,7 +50,7 @@ func (c *cli) listCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&status, "status", "", "jobs with `STATUS` alone: "+statusNames())
 	flags.StringVar(&l.query.Name, "name", "", "jobs with this job `NAME` alone")
-	flags.StringVar(&since, "since", "", "jobs created since `TIME`: 90m, 24h, 7d, or RFC 3339")
+	flags.StringVar(&since, "since", "", "jobs created since `TIME`: 90m, 24h, 7d, date, RFC 3339")
 	flags.IntVar(&l.limit, "limit", 100, "at most `N` jobs, 0 for all")
 	flags.BoolVarP(&l.follow, "watch", "w", false, "go on and show every change")
 	l.out.addFlags(cmd, "print ids only")

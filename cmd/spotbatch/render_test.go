@@ -256,6 +256,15 @@ func TestParseSince(t *testing.T) {
 	}
 }
 
+func TestADateIsOneOfTheZoneInWhichTimesAreShown(t *testing.T) {
+	t.Parallel()
+	tokyo := time.FixedZone("JST", 9*60*60)
+	got, err := parseSince("2026-11-20", epoch.In(tokyo))
+	if want := time.Date(2026, 11, 20, 0, 0, 0, 0, tokyo); err != nil || !got.Equal(want) {
+		t.Errorf("got %v, %v, want %v", got, err, want)
+	}
+}
+
 func TestPlainTakesTheTeethOutOfATerminalsCodes(t *testing.T) {
 	t.Parallel()
 	if got, want := plain("a\x1b[31m\r\nb\tü\u202e"), "a?[31m  b ü?"; got != want {

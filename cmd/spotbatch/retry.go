@@ -42,8 +42,7 @@ func (c *cli) retry(ctx context.Context, b backend, ids []string, out output) er
 		if out.form == formJSON || out.quiet {
 			return p.add(j)
 		}
-		_, err = fmt.Fprintf(c.stdout, "%s  %s  retry of %s\n", j.JobID, j.Status, id)
-		return err
+		return c.tellDone(j.JobID, fmt.Sprintf("%s  retry of %s", j.Status, id))
 	})
 	if closed := p.close(); err == nil {
 		err = closed

@@ -114,11 +114,11 @@ func (t tally) outcome(c *cli) error {
 // and counted. several is called once if the file holds more than one.
 func (c *cli) submitFile(ctx context.Context, b backend, file string, each func(*jobs.Job) error, several func()) (tally, error) {
 	var t tally
-	in, closer, err := c.openRequests(file)
+	in, err := c.openRequests(ctx, file)
 	if err != nil {
 		return t, err
 	}
-	defer closer.Close()
+	defer in.Close()
 	seen := 0
 	err = submitAll(ctx, b, in, func(o outcome) error {
 		if seen++; seen == 2 {
@@ -172,14 +172,12 @@ type outcome struct {
 // What it holds does not grow with the input, but for the ids that requests name. At each's first error it begins no more; what
 // is under way then may be stored already, so that it is waited for and handed on as well: a job of which nobody is told would
 // be submitted anew.
-func submitAll(ctx context.Context, b backend, in *intake.Documents, each func(outcome) error) error {
-	reading, stop := context.WithCancel(ctx)
-	defer stop()
+func submitAll(ctx context.Context, b backend, in *requests, each func(outcome) error) error {
 	queue := make(chan chan outcome, b.manners().submitsAtOnce)
 	go func() {
 		defer close(queue)
 		named := namedRequests{}
-		for reading.Err() == nil {
+		for {
 			r, err := in.Next()
 			if errors.Is(err, io.EOF) {
 				return
@@ -205,7 +203,7 @@ func submitAll(ctx context.Context, b backend, in *intake.Documents, each func(o
 	for slot := range queue {
 		if err := each(<-slot); err != nil {
 			failed = append(failed, err)
-			stop()
+			in.stop()
 		}
 	}
 	if len(failed) == 0 {

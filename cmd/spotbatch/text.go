@@ -141,10 +141,10 @@ func (c *cli) stamp(t jobs.Time) string {
 // clock writes the time of day of a moment.
 func (c *cli) clock(t time.Time) string { return t.In(c.zone).Format("15:04:05") }
 
-// parseSince reads a moment: RFC 3339, a date, or how long ago (90m, 24h, 7d).
+// parseSince reads a moment: RFC 3339, a date of now's zone, in which times are shown, or how long ago (90m, 24h, 7d).
 func parseSince(text string, now time.Time) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339, time.DateOnly} {
-		if t, err := time.Parse(layout, text); err == nil {
+		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
 			return t, nil
 		}
 	}
