@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -87,7 +86,7 @@ func findingLines(findings []doctor.Finding, d display) []string {
 	var lines []string
 	widest := 0
 	for _, f := range findings {
-		widest = max(widest, utf8.RuneCountInString(f.Check))
+		widest = max(widest, columns(f.Check))
 	}
 	for _, f := range findings {
 		head := pad(string(f.Status), len(doctor.Problem), false)

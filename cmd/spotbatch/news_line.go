@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-	"unicode/utf8"
 )
 
 // newsLine is what is new of a job, to be shown in a line.
@@ -29,7 +28,7 @@ func (c *idColumn) see(ids ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, id := range ids {
-		if n := utf8.RuneCountInString(id); n <= idColumnMax {
+		if n := columns(id); n <= idColumnMax {
 			c.width = max(c.width, n)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 )
@@ -50,9 +49,9 @@ func (t *table) widths(display int) []int {
 	widths := make([]int, len(t.columns))
 	total := gap * (len(t.columns) - 1)
 	for i, c := range t.columns {
-		widths[i] = max(utf8.RuneCountInString(c.title), c.floor)
+		widths[i] = max(columns(c.title), c.floor)
 		for _, row := range t.rows {
-			widths[i] = max(widths[i], utf8.RuneCountInString(row[i].text))
+			widths[i] = max(widths[i], columns(row[i].text))
 		}
 		total += widths[i]
 	}

@@ -243,6 +243,28 @@ func TestSpans(t *testing.T) {
 	}
 }
 
+// TestWideCharactersTakeTwoColumns: each in one cell of a terminal would be half as wide as it is.
+func TestWideCharactersTakeTwoColumns(t *testing.T) {
+	t.Parallel()
+	const text = "夜間レポート は もう 必要 ありません、キャンセルしてください e\u0301te\u0301 🙂🙂"
+	whole := func(lines []string) string { return strings.ReplaceAll(strings.Join(lines, ""), " ", "") }
+	for width := 5; width < 60; width++ {
+		for name, lines := range map[string][]string{"wrap": wrap(text, width), "hang": hang(text, 2, width), "cut": {cut(text, width)}, "pad": {pad("夜", width, true)}} {
+			for _, line := range lines {
+				if got := columns(line); got > width || name == "pad" && got != width {
+					t.Errorf("%s to %d: %q takes %d", name, width, line, got)
+				}
+			}
+			if got, want := whole(lines), whole([]string{text}); (name == "wrap" || name == "hang") && got != want {
+				t.Errorf("%s to %d made %q of it", name, width, got)
+			}
+		}
+	}
+	if got := columns("e\u0301"); got != 1 {
+		t.Errorf("a letter with its accent takes %d", got)
+	}
+}
+
 func TestParseSince(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]time.Time{

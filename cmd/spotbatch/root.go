@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
@@ -212,7 +211,7 @@ func (c *cli) say(format string, args ...any) {
 	var lines []string
 	width := c.displayOf(c.stderr).width
 	for line := range strings.SplitSeq(fmt.Sprintf(format, args...), "\n") {
-		if width > 0 && utf8.RuneCountInString(line) > width {
+		if width > 0 && columns(line) > width {
 			lines = append(lines, wrap(line, width)...)
 			continue
 		}

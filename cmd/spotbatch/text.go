@@ -6,7 +6,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
+
+	"github.com/mattn/go-runewidth"
 
 	"github.com/spotbatch/spotbatch/pkg/jobs"
 )
@@ -24,41 +25,68 @@ func plain(text string) string {
 	}, text)
 }
 
-// cut shortens a text to width characters, with an ellipsis; 0 = as long as it is.
+// characters says how wide each is: letters of East Asia and pictures take two columns, marks on letters none. What is of no
+// certain width, as the ellipsis, takes one, whatever the user's language.
+var characters = runewidth.Condition{StrictEmojiNeutral: true}
+
+// columns is how many columns of a terminal a text takes.
+func columns(text string) int {
+	n := 0
+	for _, c := range text {
+		n += characters.RuneWidth(c)
+	}
+	return n
+}
+
+// fit parts a text after what fits into width columns, one character at the least.
+func fit(text string, width int) (head, rest string) {
+	taken := 0
+	for i, c := range text {
+		if taken += characters.RuneWidth(c); taken > width && i > 0 {
+			return text[:i], text[i:]
+		}
+	}
+	return text, ""
+}
+
+// cut shortens a text to width columns, with an ellipsis; 0 = as long as it is.
 func cut(text string, width int) string {
-	if width <= 0 || utf8.RuneCountInString(text) <= width {
+	if width <= 0 || columns(text) <= width {
 		return text
 	}
-	return string([]rune(text)[:width-1]) + "…"
+	if width == 1 {
+		return "…"
+	}
+	head, _ := fit(text, width-1)
+	return head + "…"
 }
 
 // pad fills a text up with spaces, on the left or on the right.
 func pad(text string, width int, right bool) string {
-	missing := strings.Repeat(" ", max(width-utf8.RuneCountInString(text), 0))
+	missing := strings.Repeat(" ", max(width-columns(text), 0))
 	if right {
 		return missing + text
 	}
 	return text + missing
 }
 
-// wrap breaks a text into lines of at most width characters, at spaces, and in the middle of a word that is longer.
+// wrap breaks a text into lines of at most width columns, at spaces, and in the middle of a word that is longer.
 func wrap(text string, width int) []string {
 	var lines []string
 	line := ""
 	for word := range strings.FieldsSeq(text) {
-		for utf8.RuneCountInString(word) > width {
+		for columns(word) > width {
 			if line != "" {
 				lines = append(lines, line)
 				line = ""
 			}
-			runes := []rune(word)
-			lines = append(lines, string(runes[:width]))
-			word = string(runes[width:])
+			head, rest := fit(word, width)
+			lines, word = append(lines, head), rest
 		}
 		switch {
 		case line == "":
 			line = word
-		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width:
+		case columns(line)+1+columns(word) > width:
 			lines = append(lines, line)
 			line = word
 		default:
@@ -71,20 +99,17 @@ func wrap(text string, width int) []string {
 	return lines
 }
 
-// hang breaks a line of which the first width characters fit, and goes on below, indented; 0 = it fits.
+// hang breaks a line of which the first width columns fit, and goes on below, indented; 0 = it fits.
 func hang(line string, indent, width int) []string {
 	var lines []string
-	for width > 2*indent && utf8.RuneCountInString(line) > width {
-		runes := []rune(line)
-		end := width
-		for end > 2*indent && runes[end] != ' ' {
-			end--
+	for width > 2*indent && columns(line) > width {
+		head, rest := fit(line, width)
+		// Between words, unless one is too long.
+		if at := strings.LastIndexByte(head, ' '); !strings.HasPrefix(rest, " ") && at >= 0 && columns(head[:at]) >= 2*indent {
+			head, rest = line[:at], line[at:]
 		}
-		if runes[end] != ' ' { // a word that is too long
-			end = width
-		}
-		lines = append(lines, strings.TrimRight(string(runes[:end]), " "))
-		line = strings.Repeat(" ", indent) + strings.TrimLeft(string(runes[end:]), " ")
+		lines = append(lines, strings.TrimRight(head, " "))
+		line = strings.Repeat(" ", indent) + strings.TrimLeft(rest, " ")
 	}
 	return append(lines, line)
 }
