@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -213,13 +212,15 @@ func (p *page) tasks(c *cli, j *jobs.Job) {
 	}
 }
 
-// wrapped prints a paragraph within the display's width, or within 100 characters where nothing else is known.
-func (c *cli) wrapped(w io.Writer, d display, indent, text string) {
+// paragraph breaks a text to fit the display's width, or 100 columns where nothing else is known.
+func (d display) paragraph(indent, text string) []string {
 	width := 100
 	if d.width > 0 {
 		width = min(d.width, 100)
 	}
-	for _, line := range wrap(text, max(width-len(indent)-1, 20)) {
-		fmt.Fprintln(w, indent+line)
+	lines := wrap(text, max(width-len(indent)-1, 20))
+	for i := range lines {
+		lines[i] = indent + lines[i]
 	}
+	return lines
 }

@@ -163,7 +163,9 @@ func (r *following) report(ctx context.Context) error {
 	}
 	d := r.c.displayOf(r.c.stderr)
 	for _, line := range lines {
-		r.c.wrapped(r.c.stderr, d, "", line)
+		for _, part := range d.paragraph("", line) {
+			fmt.Fprintln(r.c.stderr, part)
+		}
 	}
 	return nil
 }

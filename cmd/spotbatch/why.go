@@ -18,14 +18,15 @@ func (c *cli) whyCommand() *cobra.Command {
 					c.noteIdle(b)
 				}
 				d := c.displayOf(c.stdout)
+				var lines []string
 				for i, paragraph := range c.explain(j) {
 					indent := "  "
 					if i == 0 {
 						indent = ""
 					}
-					c.wrapped(c.stdout, d, indent, paragraph)
+					lines = append(lines, d.paragraph(indent, paragraph)...)
 				}
-				return nil
+				return c.printLines(lines)
 			})
 		},
 	}
