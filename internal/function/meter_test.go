@@ -43,6 +43,14 @@ func flushed(t *testing.T, m *Meter, out *strings.Builder) map[string]any {
 	return line
 }
 
+// wantLine writes the meter's line and compares it.
+func wantLine(t *testing.T, m *Meter, out *strings.Builder, want map[string]any) {
+	t.Helper()
+	if diff := cmp.Diff(want, flushed(t, m, out)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // story is a job's saves as the engine makes them.
 type story struct {
 	m   *Meter
@@ -89,9 +97,7 @@ func TestAnInterruptedJobIsCounted(t *testing.T) {
 		"SpotInterruptions": 1.0, "OnDemandFallbacks": 1.0, "JobsEnded": 1.0, "JobsEnded.SUCCEEDED.SUCCEEDED": 1.0,
 		"LaunchLatency": []any{150.0}, "RecoveryLatency": []any{1500.0},
 	}
-	if diff := cmp.Diff(want, flushed(t, m, &out)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	wantLine(t, m, &out, want)
 	if again := flushed(t, m, &out); again != nil {
 		t.Errorf("counted twice: %v", again)
 	}
@@ -115,9 +121,7 @@ func TestRefusalsAreCountedByTheirCause(t *testing.T) {
 		"Runner": "nightly", "JobsAccepted": 1.0, "LaunchesRefused": 3.0, "LaunchesRefused.DEPLOYMENT_FAULT": 1.0,
 		"LaunchesRefused.QUOTA": 1.0, "LaunchesRefused.NO_CAPACITY": 1.0, "OnDemandFallbacks": 1.0,
 	}
-	if diff := cmp.Diff(want, flushed(t, m, &out)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	wantLine(t, m, &out, want)
 }
 
 func TestAnEventThatFailsToBePublishedForMinutesIsCounted(t *testing.T) {
@@ -131,9 +135,7 @@ func TestAnEventThatFailsToBePublishedForMinutesIsCounted(t *testing.T) {
 	s.save(time.Minute, func(*jobs.Job) {}) // something else
 	s.save(time.Minute, func(j *jobs.Job) { j.Internal.NewsFailed = 0 })
 	want := map[string]any{"Runner": "nightly", "JobsAccepted": 1.0, "EventsUnpublished": 2.0}
-	if diff := cmp.Diff(want, flushed(t, m, &out)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	wantLine(t, m, &out, want)
 }
 
 func TestARejectedRequestIsNoAcceptedJob(t *testing.T) {
@@ -143,9 +145,7 @@ func TestARejectedRequestIsNoAcceptedJob(t *testing.T) {
 	m.Rejected()
 	m.Saved(nil, jobs.Rejected("job-1", "", "", "bad", noon), noon)
 	want := map[string]any{"Runner": "nightly", "JobsRejected": 1.0, "JobsEnded": 1.0, "JobsEnded.FAILED.REQUEST_REJECTED": 1.0}
-	if diff := cmp.Diff(want, flushed(t, m, &out)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	wantLine(t, m, &out, want)
 }
 
 func TestTheGreatestLatenessOfASweepIsTold(t *testing.T) {
@@ -155,11 +155,7 @@ func TestTheGreatestLatenessOfASweepIsTold(t *testing.T) {
 	for _, by := range []time.Duration{0, 90 * time.Second, time.Second} {
 		m.Late(by)
 	}
-	if diff := cmp.Diff(map[string]any{"Runner": "nightly", "DueLag": 90.0}, flushed(t, m, &out)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	wantLine(t, m, &out, map[string]any{"Runner": "nightly", "DueLag": 90.0})
 	m.Late(0)
-	if diff := cmp.Diff(map[string]any{"Runner": "nightly", "DueLag": 0.0}, flushed(t, m, &out)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	wantLine(t, m, &out, map[string]any{"Runner": "nightly", "DueLag": 0.0})
 }

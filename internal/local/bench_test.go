@@ -62,13 +62,17 @@ func runJobs(b *testing.B, s *System, n int) {
 		})
 	}
 	wg.Wait()
-	for changes := s.Watch(b.Context()); anyLive(b, s); {
+	for changes := s.Watch(b.Context()); anyOf(b, s, jobs.StatusRunnable, jobs.StatusStarting, jobs.StatusRunning); {
 		<-changes
+	}
+	if anyOf(b, s, jobs.StatusFailed, jobs.StatusCancelled) {
+		b.Fatal("a job did not succeed")
 	}
 }
 
-func anyLive(b *testing.B, s *System) bool {
-	for _, status := range []jobs.Status{jobs.StatusRunnable, jobs.StatusStarting, jobs.StatusRunning} {
+// anyOf reports whether a job has one of these statuses.
+func anyOf(b *testing.B, s *System, statuses ...jobs.Status) bool {
+	for _, status := range statuses {
 		page, err := s.Store.List(b.Context(), jobs.Query{Status: status, Limit: 1})
 		if err != nil {
 			b.Fatal(err)

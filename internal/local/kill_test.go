@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -91,18 +92,14 @@ func awaitSupervisors(t *testing.T, dataDir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(patience)
 	for _, path := range locks {
 		f, err := os.Open(path)
 		if err != nil {
 			continue // somebody has cleared up after it
 		}
-		for unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
-			if time.Now().After(deadline) {
-				t.Fatalf("the supervisor of %s lives on", path)
-			}
-			time.Sleep(lockPoll)
-		}
+		eventually(t, "the end of the supervisor of "+path, func() bool {
+			return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil
+		})
 		_ = f.Close()
 	}
 }
@@ -209,7 +206,7 @@ func TestAnOrderlyShutdownIsNotTheJobsOwnFailure(t *testing.T) {
 		t.Fatalf("found %d supervisors", len(supervisors))
 	}
 	// The supervisor first: it would take a signal to the task alone, long before its own, for somebody else's.
-	for _, pid := range append(supervisors, append(childrenOf(t, supervisors[0]), cmd.Process.Pid)...) {
+	for _, pid := range slices.Concat(supervisors, childrenOf(t, supervisors[0]), []int{cmd.Process.Pid}) {
 		_ = syscall.Kill(pid, syscall.SIGTERM)
 	}
 	_ = cmd.Wait()

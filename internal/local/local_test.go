@@ -108,6 +108,16 @@ func submit(t *testing.T, s *testSystem, body string) *jobs.Job {
 // patience bounds every wait for something that will be. Only a test that fails waits so long, on however slow a machine.
 const patience = 2 * time.Minute
 
+// eventually waits until a condition holds.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !condition(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("gave up after %v waiting for %s", patience, what)
+		}
+	}
+}
+
 // wait waits until the job is as wanted.
 func wait(t *testing.T, s *testSystem, id string, what string, wanted func(*jobs.Job) bool) *jobs.Job {
 	t.Helper()

@@ -137,22 +137,34 @@ func (q *queueFolder) take(ctx context.Context, name string, file *queueFile) er
 		return os.Rename(filepath.Join(q.path, name), q.target(name, acceptedDir, file))
 	}
 	target := q.target(name, rejectedDir, file)
+	reasonFile := filepath.Base(target) + reasonSuffix
+	if len(reasonFile) > nameMax {
+		reasonFile = file.shortName(name) + reasonSuffix
+	}
 	reasons := []byte(strings.Join(rejected, "\n") + "\n")
-	if err := os.WriteFile(target+reasonSuffix, reasons, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(q.path, rejectedDir, reasonFile), reasons, 0o600); err != nil {
 		return err
 	}
 	return os.Rename(filepath.Join(q.path, name), target)
 }
 
-// reasonSuffix names the file that says why the one beside it was refused.
-const reasonSuffix = ".reason.txt"
+const (
+	// reasonSuffix names the file that says why the one beside it was refused.
+	reasonSuffix = ".reason.txt"
+	// nameMax is how many bytes a file's name may have.
+	nameMax = 255
+)
 
-// target is where a file is moved to in a folder below: beside an earlier one of the same name, and with room for its reason's
-// name, since a name may be 255 bytes long.
+// shortName tells the file from others of its name, and leaves room for a suffix.
+func (f *queueFile) shortName(name string) string {
+	return fmt.Sprintf("%d-%s", f.changed, name[:min(len(name), 200)])
+}
+
+// target is where a file is moved to in a folder below: beside an earlier one of the same name.
 func (q *queueFolder) target(name, dir string, file *queueFile) string {
 	target := filepath.Join(q.path, dir, name)
-	if _, err := os.Lstat(target); err == nil || len(name)+len(reasonSuffix) > 255 {
-		return filepath.Join(q.path, dir, fmt.Sprintf("%d-%s", file.changed, name[:min(len(name), 200)]))
+	if _, err := os.Lstat(target); err == nil {
+		target = filepath.Join(q.path, dir, file.shortName(name))
 	}
 	return target
 }

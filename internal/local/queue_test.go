@@ -2,6 +2,7 @@ package local
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -33,36 +34,28 @@ func dropAt(t *testing.T, folder, name, text string, at time.Time) {
 }
 
 // waitGlob waits until so many files are there, and returns their paths.
-func waitGlob(t *testing.T, pattern string, n int) []string {
+func waitGlob(t *testing.T, pattern string, n int) (paths []string) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		paths, err := filepath.Glob(pattern)
-		if err != nil {
+	eventually(t, fmt.Sprint(n, " of ", pattern), func() bool {
+		var err error
+		if paths, err = filepath.Glob(pattern); err != nil {
 			t.Fatal(err)
 		}
-		if len(paths) == n {
-			return paths
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s are %v after %v, want %d", pattern, paths, patience, n)
-		}
-	}
+		return len(paths) == n
+	})
+	return paths
 }
 
 // waitFile waits until a file is there and returns its text.
 func waitFile(t *testing.T, path string) string {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		text, err := os.ReadFile(path)
-		if err == nil {
-			return string(text)
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("no %s after %v", path, patience)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	var text []byte
+	eventually(t, path, func() bool {
+		var err error
+		text, err = os.ReadFile(path)
+		return err == nil
+	})
+	return string(text)
 }
 
 func list(t *testing.T, s *testSystem) []*jobs.Job {
@@ -150,14 +143,7 @@ func TestAFileThatIsDroppedAgainIsAnotherMessage(t *testing.T) {
 		if out, err := exec.Command("cp", "-p", source, folder).CombinedOutput(); err != nil {
 			t.Fatal(string(out), err)
 		}
-		for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-			if taken, _ := filepath.Glob(filepath.Join(folder, acceptedDir, "*nightly.json")); len(taken) == night+1 {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("the file of night %d was not taken", night+1)
-			}
-		}
+		waitGlob(t, filepath.Join(folder, acceptedDir, "*nightly.json"), night+1)
 		if got := list(t, s); len(got) != night+1 {
 			t.Errorf("night %d: %d jobs", night+1, len(got))
 		}
@@ -175,8 +161,10 @@ func TestAFileThatWasRefusedIsRefusedAgain(t *testing.T) {
 	if why := waitFile(t, filepath.Join(folder, rejectedDir, "first.json.reason.txt")); !strings.Contains(why, "no such task definition: no-such; give its file to 'local up'") {
 		t.Errorf("reason %q, want one that says what to do", why)
 	}
-	drop(t, folder, strings.Repeat("x", 244)+".json", bad) // its reason's name would be too long
-	waitGlob(t, filepath.Join(folder, rejectedDir, "*xxx"), 1)
+	long := strings.Repeat("x", 245) + ".json" // its reason's name would be too long
+	drop(t, folder, long[1:], bad)
+	waitFile(t, filepath.Join(folder, rejectedDir, long[1:]))
+	waitGlob(t, filepath.Join(folder, rejectedDir, "*xxx"+reasonSuffix), 1)
 	if taken, _ := filepath.Glob(filepath.Join(folder, acceptedDir, "*")); len(taken) != 0 {
 		t.Errorf("accepted: %v", taken)
 	}
@@ -222,13 +210,7 @@ func TestAStreamIsTakenLineByLine(t *testing.T) {
 	if _, err := io.WriteString(out, request("a", "true", `,"jobId":"first"`)+"\n"); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(patience)
-	for len(list(t, s)) == 0 {
-		if time.Now().After(deadline) {
-			t.Fatal("the first line waits for the second")
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	eventually(t, "the first line's job, without a second line", func() bool { return len(list(t, s)) > 0 })
 	wait(t, s, "first", "ended", ended)
 	_ = out.Close()
 }

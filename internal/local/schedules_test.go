@@ -147,13 +147,7 @@ func TestASchedulesFileIsReadAtUp(t *testing.T) {
 	data := filepath.Join(dir, "data")
 	noteSchedules(t, data, file, at.Add(-time.Minute))
 	s := up(t, func(o *Options) { o.DataDir, o.Schedules = data, file })
-	deadline := time.Now().Add(patience)
-	for len(list(t, s)) == 0 {
-		if time.Now().After(deadline) {
-			t.Fatal("the schedule did not fire")
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	eventually(t, "the schedule to fire", func() bool { return len(list(t, s)) > 0 })
 	if j := wait(t, s, list(t, s)[0].JobID, "ended", ended); j.Request.Schedule == nil {
 		t.Error("the job does not know its schedule")
 	}
