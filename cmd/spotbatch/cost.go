@@ -47,7 +47,7 @@ func (c *cli) costCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&l.query.Name, "name", "", "jobs with this job `NAME` alone")
-	flags.StringVar(&since, "since", "", "jobs created since `TIME`: 90m, 24h, 7d, date, RFC 3339")
+	flags.StringVar(&since, "since", "", sinceUsage)
 	out.addFlags(cmd, "")
 	flags.Lookup("output").Usage = "output `FORM`: table or json"
 	return cmd

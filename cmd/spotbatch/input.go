@@ -32,24 +32,32 @@ func (c *cli) openRequests(ctx context.Context, file string) (*requests, error) 
 		file = "-"
 	}
 	r := &requests{}
+	r.ctx, r.stop = context.WithCancel(ctx)
 	if file == "-" {
-		r.ctx, r.stop = context.WithCancel(ctx)
 		r.documents = intake.NewDocuments(standardInput, until(r.ctx, c.stdin))
 		return r, nil
 	}
+	var err error
+	if r.file, err = openFile(file); err != nil {
+		r.stop()
+		return nil, usageError(err)
+	}
+	r.documents = intake.NewDocuments(file, r.file)
+	return r, nil
+}
+
+func openFile(file string) (*os.File, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, usageError(err)
+		return nil, err
 	}
 	if info, err := f.Stat(); err != nil || info.IsDir() {
 		if err == nil {
 			err = fmt.Errorf("%s is a directory: give a file of job requests", file)
 		}
-		return nil, usageError(errors.Join(err, f.Close()))
+		return nil, errors.Join(err, f.Close())
 	}
-	r.ctx, r.stop = context.WithCancel(ctx)
-	r.file, r.documents = f, intake.NewDocuments(file, f)
-	return r, nil
+	return f, nil
 }
 
 // until reads in until ctx is over. A read of a terminal or of a pipe waits for whoever writes, and cannot be called off: it is

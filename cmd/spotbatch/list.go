@@ -50,7 +50,7 @@ func (c *cli) listCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&status, "status", "", "jobs with `STATUS` alone: "+statusNames())
 	flags.StringVar(&l.query.Name, "name", "", "jobs with this job `NAME` alone")
-	flags.StringVar(&since, "since", "", "jobs created since `TIME`: 90m, 24h, 7d, date, RFC 3339")
+	flags.StringVar(&since, "since", "", sinceUsage)
 	flags.IntVar(&l.limit, "limit", 100, "at most `N` jobs, 0 for all")
 	flags.BoolVarP(&l.follow, "watch", "w", false, "go on and show every change")
 	l.out.addFlags(cmd, "print ids only")

@@ -166,6 +166,9 @@ func (c *cli) stamp(t jobs.Time) string {
 // clock writes the time of day of a moment.
 func (c *cli) clock(t time.Time) string { return t.In(c.zone).Format("15:04:05") }
 
+// sinceUsage is the help of a flag that parseSince reads.
+const sinceUsage = "jobs created since `TIME`: 90m, 24h, 7d, date, RFC 3339"
+
 // parseSince reads a moment: RFC 3339, a date of now's zone, in which times are shown, or how long ago (90m, 24h, 7d).
 func parseSince(text string, now time.Time) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339, time.DateOnly} {
